@@ -1,0 +1,1 @@
+//! Thread, Turn, Item, events, usage, errors and the Agent trait with its wrappers; no I/O.

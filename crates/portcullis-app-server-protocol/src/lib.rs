@@ -1,0 +1,1 @@
+//! The part of Codex's app-server wire that Portcullis speaks.

@@ -1,0 +1,1 @@
+//! Agent over codex app-server; writes the worker's configuration; sign-in.

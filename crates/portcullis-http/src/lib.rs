@@ -1,0 +1,1 @@
+//! The HTTP frontend: /v1, health.

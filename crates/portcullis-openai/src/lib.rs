@@ -1,0 +1,1 @@
+//! OpenAI wire types and the pure translation to and from turns.

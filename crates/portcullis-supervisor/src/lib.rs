@@ -1,0 +1,1 @@
+//! Starts, watches, restarts, drains and kills process groups; knows no agent.
