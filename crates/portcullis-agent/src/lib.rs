@@ -1,1 +1,31 @@
-//! Thread, Turn, Item, events, usage, errors and the Agent trait with its wrappers; no I/O.
+//! The words of Portcullis and its one joint: what a thread, a turn and an outcome are, and the [`Agent`]
+//! trait that everything between the frontends and the workers implements.
+//!
+//! Knows: turns, their events, their errors. Does not know: HTTP, JSON-RPC, platforms, processes. It does no I/O.
+
+mod agent;
+mod deadline;
+mod error;
+mod event;
+mod ids;
+mod queue;
+mod readiness;
+mod record;
+mod request;
+mod turn;
+mod usage;
+
+pub use agent::{Agent, Capabilities, Effort, Model};
+pub use deadline::Deadline;
+pub use error::{AgentError, Cause, ErrorKind, RequestFault};
+pub use event::{Delta, DeltaKind, Item, Outcome, Reasoning, ToolCall, TurnEvent};
+pub use ids::{CallId, ItemId, ModelId, PrincipalId, RequestId, ThreadId, TurnId};
+pub use queue::{EventReceiver, EventSender, Overflow, event_queue};
+pub use readiness::{Condition, Readiness};
+pub use record::Record;
+pub use request::{
+    Author, HistoryItem, ImageDetail, Message, Part, ReasoningSummary, ToolOutput, ToolSpec, TurnOptions,
+    TurnRequest,
+};
+pub use turn::{Turn, TurnSource};
+pub use usage::Usage;

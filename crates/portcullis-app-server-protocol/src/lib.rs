@@ -1,1 +1,28 @@
-//! The part of Codex's app-server wire that Portcullis speaks.
+//! The part of Codex's app-server wire (version 2, JSON-RPC without the `jsonrpc` member, one JSON object per
+//! line) that Portcullis speaks.
+//!
+//! Knows: names and shapes. Does not know: processes, turns, what a shape means. The source is the schema that the
+//! pinned Codex prints itself (`codex app-server generate-json-schema --experimental`); a test holds every
+//! request of ours against it. Types that only one side sends are only serialised or only deserialised, and
+//! members that nobody reads are left out: new ones in a later Codex are normal, not errors.
+
+mod envelope;
+mod notifications;
+mod requests;
+
+pub use envelope::{
+    Incoming, MalformedLine, RpcError, notification_line, reply_error_line, reply_line, request_line,
+};
+pub use notifications::{
+    AgentMessageDelta, CodexErrorInfo, ErrorNotification, FunctionCall, HttpFailure, ItemCompleted,
+    LoginCompleted, Notification, RawReasoning, RawResponseCompleted, RawResponseItemCompleted,
+    ReasoningSummaryDelta, ResponseItem, StepUsage, SummaryText, ThreadItem, ToolCallRequest, TurnCompleted,
+    TurnError, TurnStatus, Warning,
+};
+pub use requests::{
+    Account, AccountReadParams, AccountReadResponse, Approval, ClientInfo, DynamicTool,
+    InitializeCapabilities, InitializeParams, LoginStartParams, LoginStartResponse, Method, ModelEntry,
+    ModelListParams, ModelListResponse, ReasoningEffortOption, SandboxMode, ThreadInjectItemsParams,
+    ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams, ToolCallResponse, ToolOutputItem,
+    TurnInterruptParams, TurnStartParams, TurnStartResponse, UserInput, WithId,
+};

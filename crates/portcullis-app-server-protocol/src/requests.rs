@@ -1,0 +1,332 @@
+//! What we ask, and the answers as far as we read them.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// Parameters that know which method they belong to and what comes back.
+pub trait Method: Serialize {
+    /// The method's name on the wire.
+    const NAME: &'static str;
+    /// What the app-server answers.
+    type Response: DeserializeOwned + Send + 'static;
+}
+
+macro_rules! methods {
+    ($($params:ty => $name:literal -> $response:ty;)*) => {
+        $(impl Method for $params {
+            const NAME: &'static str = $name;
+            type Response = $response;
+        })*
+    };
+}
+
+methods! {
+    InitializeParams => "initialize" -> Value;
+    ThreadStartParams => "thread/start" -> ThreadStartResponse;
+    ThreadInjectItemsParams => "thread/inject_items" -> Value;
+    ThreadUnsubscribeParams => "thread/unsubscribe" -> Value;
+    TurnStartParams => "turn/start" -> TurnStartResponse;
+    TurnInterruptParams => "turn/interrupt" -> Value;
+    ModelListParams => "model/list" -> ModelListResponse;
+    AccountReadParams => "account/read" -> AccountReadResponse;
+    LoginStartParams => "account/login/start" -> LoginStartResponse;
+}
+
+/// The handshake.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InitializeParams {
+    /// Who we are.
+    pub client_info: ClientInfo,
+    /// What we want.
+    pub capabilities: InitializeCapabilities,
+}
+
+/// Who we are.
+#[derive(Debug, Serialize)]
+pub struct ClientInfo {
+    /// Becomes Codex's `originator`.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// Our version.
+    pub version: String,
+}
+
+/// What we want.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InitializeCapabilities {
+    /// Needed for raw events, dynamic tools and injected items.
+    pub experimental_api: bool,
+    /// Notifications that we do not read: they are not even sent.
+    pub opt_out_notification_methods: Vec<&'static str>,
+}
+
+/// Starts a thread.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadStartParams {
+    /// Nothing of it is kept.
+    pub ephemeral: bool,
+    /// The directory the thread believes to be in.
+    pub cwd: String,
+    /// Codex's own sandbox.
+    pub sandbox: SandboxMode,
+    /// When Codex asks before it acts.
+    pub approval_policy: Approval,
+    /// Where tools run; empty means nowhere.
+    pub environments: Vec<Value>,
+    /// Asks for the model's own items (`rawResponseItem/completed`) and for the end of each step.
+    pub experimental_raw_events: bool,
+    /// Replaces Codex's instructions; the empty text sends none.
+    pub base_instructions: String,
+    /// The caller's tools.
+    pub dynamic_tools: Vec<DynamicTool>,
+    /// The model.
+    pub model: String,
+    /// The provider's service tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// Overrides of the configuration, for this thread only.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub config: serde_json::Map<String, Value>,
+}
+
+/// Codex's own sandbox.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SandboxMode {
+    /// No writing, no network.
+    ReadOnly,
+}
+
+/// When Codex asks before it acts.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Approval {
+    /// Never: what would need asking is refused.
+    Never,
+}
+
+/// A tool of the caller.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum DynamicTool {
+    /// A function.
+    Function {
+        /// Its name.
+        name: String,
+        /// What it is for.
+        description: String,
+        /// The JSON schema of its arguments.
+        input_schema: Value,
+    },
+}
+
+/// The thread that was started.
+#[derive(Debug, Deserialize)]
+pub struct ThreadStartResponse {
+    /// It.
+    pub thread: WithId,
+}
+
+/// A thing of which we only read the id.
+#[derive(Debug, Deserialize)]
+pub struct WithId {
+    /// The id.
+    pub id: String,
+}
+
+/// Replays history.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadInjectItemsParams {
+    /// Into which thread.
+    pub thread_id: String,
+    /// Items of the Responses API, passed on as they are.
+    pub items: Vec<Value>,
+}
+
+/// Lets go of a thread, so that it can be unloaded.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadUnsubscribeParams {
+    /// Which.
+    pub thread_id: String,
+}
+
+/// Starts a turn.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnStartParams {
+    /// On which thread.
+    pub thread_id: String,
+    /// New input; may be empty after injected history.
+    pub input: Vec<UserInput>,
+    /// How much the model thinks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<String>,
+    /// `auto`, `concise`, `detailed` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<&'static str>,
+    /// A JSON schema for the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
+}
+
+/// A part of new input.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum UserInput {
+    /// Text, which reaches the model as it is.
+    Text {
+        /// It.
+        text: String,
+    },
+}
+
+/// The turn that was started.
+#[derive(Debug, Deserialize)]
+pub struct TurnStartResponse {
+    /// It.
+    pub turn: WithId,
+}
+
+/// Stops a turn.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnInterruptParams {
+    /// Its thread.
+    pub thread_id: String,
+    /// It.
+    pub turn_id: String,
+}
+
+/// Lists models.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelListParams {
+    /// Where the page before ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// A page of models.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelListResponse {
+    /// The models.
+    pub data: Vec<ModelEntry>,
+    /// Where the next page begins.
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+}
+
+/// A model.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelEntry {
+    /// Its slug.
+    pub model: String,
+    /// For people.
+    #[serde(default)]
+    pub display_name: String,
+    /// Not meant to be chosen.
+    #[serde(default)]
+    pub hidden: bool,
+    /// How much it can think.
+    #[serde(default)]
+    pub supported_reasoning_efforts: Vec<ReasoningEffortOption>,
+    /// `text`, `image`.
+    #[serde(default)]
+    pub input_modalities: Vec<String>,
+}
+
+/// One way a model can think.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReasoningEffortOption {
+    /// The word for it.
+    pub reasoning_effort: String,
+}
+
+/// Asks who is signed in.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountReadParams {
+    /// Whether to renew the login first.
+    pub refresh_token: bool,
+}
+
+/// Who is signed in.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountReadResponse {
+    /// Nobody, or somebody.
+    pub account: Option<Account>,
+    /// Whether the provider needs a login at all.
+    #[serde(default)]
+    pub requires_openai_auth: bool,
+}
+
+/// A login, without its secrets.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Account {
+    /// `chatgpt`, `apiKey`, ….
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The plan, where there is one.
+    #[serde(default)]
+    pub plan_type: Option<String>,
+}
+
+/// Starts a sign-in.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum LoginStartParams {
+    /// With a code typed in on another device.
+    ChatgptDeviceCode,
+}
+
+/// What the person has to do.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum LoginStartResponse {
+    /// Open the page and type in the code.
+    ChatgptDeviceCode {
+        /// The id that `account/login/completed` will carry.
+        login_id: String,
+        /// The code.
+        user_code: String,
+        /// The page.
+        verification_url: String,
+    },
+}
+
+/// The answer to `item/tool/call`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolCallResponse {
+    /// Whether the tool worked; the model sees the content either way.
+    pub success: bool,
+    /// The output.
+    pub content_items: Vec<ToolOutputItem>,
+}
+
+/// A piece of a tool's output.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ToolOutputItem {
+    /// Text.
+    InputText {
+        /// It.
+        text: String,
+    },
+    /// A picture.
+    InputImage {
+        /// Its URL.
+        image_url: String,
+    },
+}

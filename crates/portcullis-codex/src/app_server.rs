@@ -1,0 +1,303 @@
+//! [`Agent`] over a supervised `codex app-server`.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use camino::Utf8PathBuf;
+use portcullis_agent::{
+    Agent, AgentError, Capabilities, Condition, ErrorKind, EventReceiver, Model, Readiness, ReasoningSummary,
+    RequestFault, ThreadId, ToolOutput, ToolSpec, Turn, TurnEvent, TurnId, TurnRequest, TurnSource,
+};
+use portcullis_app_server_protocol::{
+    Approval, DynamicTool, SandboxMode, ThreadInjectItemsParams, ThreadStartParams, TurnStartParams,
+    TurnStartResponse,
+};
+use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, State, Supervisor};
+use serde_json::Value;
+use tokio_util::task::TaskTracker;
+
+use crate::binary::{CodexBinary, PINNED_VERSION};
+use crate::connection::CALL_DEADLINE;
+use crate::history::{Replay, replay};
+use crate::provider::Provider;
+use crate::replies::CallError;
+use crate::turn_state::TurnState;
+use crate::worker::{Link, Login, Worker, changed};
+
+/// How an app-server is run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The binary.
+    pub binary: CodexBinary,
+    /// Where the worker lives; emptied before every start.
+    pub worker_dir: Utf8PathBuf,
+    /// Where the operator's login lives; never read by us.
+    pub login_home: Utf8PathBuf,
+    /// Where model requests go.
+    pub provider: Provider,
+    /// The default model.
+    pub model: String,
+    /// Models that must be offered even if Codex's catalog does not know them.
+    pub models: Vec<String>,
+    /// How many turns may run at once.
+    pub turns: usize,
+    /// How long a worker that is asked to stop may take, before its group is killed.
+    pub stop_grace: Duration,
+}
+
+/// An agent over one supervised `codex app-server`.
+#[derive(Debug)]
+pub struct AppServer {
+    supervisor: Supervisor<Arc<Link>>,
+    version: String,
+    login_file: Utf8PathBuf,
+    /// Turns that are being started; each ends within its calls' deadlines.
+    starting: TaskTracker,
+}
+
+impl AppServer {
+    /// Starts the worker; it becomes ready in its own time.
+    pub fn start(settings: Settings) -> Self {
+        let login_file = settings.login_home.join("auth.json");
+        let version = settings.binary.version.clone();
+        let worker = Worker {
+            name: "codex-1".to_owned(),
+            binary: settings.binary,
+            dir: settings.worker_dir,
+            login_file: login_file.clone(),
+            login_home: settings.login_home,
+            provider: settings.provider,
+            model: settings.model,
+            models: settings.models,
+            turns: settings.turns,
+        };
+        let supervisor = Supervisor::start(
+            worker,
+            SupervisorSettings {
+                ready_within: Duration::from_secs(30),
+                stop_grace: settings.stop_grace,
+                backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(20), 0.5)
+                    .expect("the bounds are in order"),
+                stable_after: Duration::from_secs(10),
+            },
+        );
+        Self { supervisor, version, login_file, starting: TaskTracker::new() }
+    }
+
+    /// Waits until the worker is ready, at most so long.
+    pub async fn ready(&self, within: Duration) -> bool {
+        self.supervisor.ready(within).await.is_ok()
+    }
+
+    /// The worker's process id, while it runs.
+    pub fn worker_pid(&self) -> Option<u32> {
+        self.supervisor.status().borrow().pid
+    }
+
+    /// Ends the worker: TERM to its group, grace, KILL. Running turns fail.
+    pub async fn shutdown(self) {
+        self.supervisor.shutdown().await;
+        self.starting.close();
+        self.starting.wait().await;
+    }
+
+    fn link(&self) -> Result<Arc<Link>, AgentError> {
+        let link = self.supervisor.handle().ok_or_else(|| {
+            let state = self.supervisor.status().borrow().state.name();
+            AgentError::new(ErrorKind::WorkerLost).because(format!("the worker is not ready but {state}"))
+        })?;
+        if link.login == Login::Missing {
+            self.notice_login(&link);
+            return Err(ErrorKind::LoginRequired.into());
+        }
+        Ok(link)
+    }
+
+    /// A worker reads the login once, when it starts: one that found none is replaced when the file has changed.
+    fn notice_login(&self, link: &Link) {
+        if link.login == Login::Missing && changed(&self.login_file) != link.login_changed {
+            self.supervisor.restart("the login has changed");
+        }
+    }
+}
+
+#[async_trait]
+impl Agent for AppServer {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { deltas: true, tools: true }
+    }
+
+    async fn models(&self) -> Result<Vec<Model>, AgentError> {
+        let link = self.supervisor.handle().ok_or_else(|| AgentError::new(ErrorKind::WorkerLost))?;
+        Ok(link.models.clone())
+    }
+
+    async fn readiness(&self) -> Readiness {
+        let status = self.supervisor.status().borrow().clone();
+        if let Some(link) = status.state.handle() {
+            self.notice_login(link);
+        }
+        let pinned = self.version == PINNED_VERSION;
+        let version = Condition {
+            name: "codex_version",
+            ok: pinned,
+            required: false,
+            message: if pinned {
+                format!("Codex {}", self.version)
+            } else {
+                format!(
+                    "Codex {} is not the version that Portcullis is tested with ({PINNED_VERSION})",
+                    self.version
+                )
+            },
+        };
+        let restarts = status.restarts;
+        let worker = Condition {
+            name: "worker",
+            ok: matches!(status.state, State::Ready(_)),
+            required: true,
+            message: match &status.last_exit {
+                Some(last) => {
+                    format!("{}, {restarts} restarts, the last because it {last}", status.state.name())
+                }
+                None => status.state.name().to_owned(),
+            },
+        };
+        let login = status.state.handle().map(|link| match &link.login {
+            Login::NotNeeded => (true, "the provider needs no Codex login".to_owned()),
+            Login::SignedIn(kind) => (true, format!("signed in with {kind}")),
+            Login::Missing => (false, "nobody is signed in: run `portcullis login`".to_owned()),
+        });
+        let (ok, message) =
+            login.unwrap_or_else(|| (false, "not known while the worker is not ready".to_owned()));
+        Readiness::of(vec![worker, Condition { name: "login", ok, required: true, message }, version])
+    }
+
+    /// Runs the steps on a task of their own: a caller that goes away in the middle must not leave a thread
+    /// behind. The turn that nobody takes is dropped, and so interrupted.
+    async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
+        let link = self.link()?;
+        let started = self.starting.spawn(start_turn(link, request));
+        started.await.map_err(|error| AgentError::new(ErrorKind::Internal).because(error))?
+    }
+}
+
+async fn start_turn(link: Arc<Link>, request: TurnRequest) -> Result<Turn, AgentError> {
+    let place =
+        Arc::clone(&link.places).try_acquire_owned().map_err(|_full| AgentError::new(ErrorKind::Busy))?;
+    let TurnRequest { history, tools, options, .. } = request;
+    let Replay { injected, input } = replay(&history);
+    let state = TurnState::new(tools.iter().map(|tool| tool.name.clone()));
+
+    let mut config = serde_json::Map::new();
+    if let Some(verbosity) = options.verbosity {
+        config.insert("model_verbosity".to_owned(), Value::String(verbosity));
+    }
+    let start = ThreadStartParams {
+        ephemeral: true,
+        cwd: link.cwd.to_string(),
+        sandbox: SandboxMode::ReadOnly,
+        approval_policy: Approval::Never,
+        environments: Vec::new(),
+        experimental_raw_events: true,
+        base_instructions: String::new(),
+        dynamic_tools: tools.into_iter().map(dynamic_tool).collect(),
+        model: options.model.to_string(),
+        service_tier: options.service_tier,
+        config,
+    };
+    let thread = link.connection.call(&start, CALL_DEADLINE).await.map_err(refused_start)?.thread;
+    let thread = ThreadId::from(thread.id);
+
+    let events = link.router.register(thread.clone(), state, place);
+    // From here on the thread is given back, whatever happens.
+    let mut registered = Registered { link: Arc::clone(&link), thread: thread.clone(), started: false };
+    if !injected.is_empty() {
+        let inject = ThreadInjectItemsParams { thread_id: thread.to_string(), items: injected };
+        link.connection.call(&inject, CALL_DEADLINE).await.map_err(refused_start)?;
+    }
+    let turn = TurnStartParams {
+        thread_id: thread.to_string(),
+        input,
+        effort: options.effort,
+        summary: summary_word(options.summary),
+        output_schema: options.output_schema,
+    };
+    // The reader learns the turn's id before it reads the turn's first notification.
+    let (router, of_thread) = (Arc::clone(&link.router), thread.clone());
+    let learn = move |response: TurnStartResponse| router.started(&of_thread, TurnId::from(response.turn.id));
+    let response = link.connection.call_with(&turn, CALL_DEADLINE, Some(Arc::new(learn))).await;
+    let id = TurnId::from(response.map_err(refused_start)?.turn.id);
+    registered.started = true;
+    Ok(Turn::new(thread, id, RunningTurn { events, registered }))
+}
+
+fn dynamic_tool(tool: ToolSpec) -> DynamicTool {
+    DynamicTool::Function { name: tool.name, description: tool.description, input_schema: tool.parameters }
+}
+
+fn summary_word(summary: ReasoningSummary) -> Option<&'static str> {
+    match summary {
+        ReasoningSummary::Default => None,
+        ReasoningSummary::None => Some("none"),
+        ReasoningSummary::Auto => Some("auto"),
+        ReasoningSummary::Concise => Some("concise"),
+        ReasoningSummary::Detailed => Some("detailed"),
+    }
+}
+
+/// What it means when Codex does not start a turn. An invalid request (-32600, -32602) is the caller's: a tool's
+/// name or schema that Codex does not take.
+fn refused_start(error: CallError) -> AgentError {
+    let kind = match &error {
+        CallError::Refused { error, .. } => match error.code {
+            -32600 | -32602 => ErrorKind::InvalidInput(RequestFault {
+                message: Some(error.message.clone()),
+                ..RequestFault::default()
+            }),
+            portcullis_app_server_protocol::RpcError::OVERLOADED => ErrorKind::Busy,
+            _ => ErrorKind::Upstream,
+        },
+        CallError::Late { .. } | CallError::Gone { .. } => ErrorKind::WorkerLost,
+        CallError::Shape { .. } => ErrorKind::Internal,
+    };
+    AgentError::new(kind).because(error)
+}
+
+/// A thread that the router knows. Dropping it stops its turn, or gives the thread back if none was started.
+struct Registered {
+    link: Arc<Link>,
+    thread: ThreadId,
+    started: bool,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        if self.started {
+            self.link.router.abandon(&self.thread);
+        } else {
+            self.link.router.forget(&self.thread);
+        }
+    }
+}
+
+struct RunningTurn {
+    events: EventReceiver,
+    registered: Registered,
+}
+
+impl TurnSource for RunningTurn {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
+        self.events.poll_next(cx)
+    }
+
+    fn answer(&mut self, outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
+        let Registered { link, thread, .. } = &self.registered;
+        for line in link.router.answer(thread, &outputs)? {
+            link.connection.send(line);
+        }
+        Ok(())
+    }
+}

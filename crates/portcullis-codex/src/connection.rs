@@ -1,0 +1,318 @@
+//! One app-server on the other end of two pipes: calls go out, replies and notifications come in.
+//!
+//! Two tasks per worker: a reader that never waits for anybody (the pipe is always drained) and a writer. At most
+//! 64 calls are in flight, because the app-server refuses from about 150 and beyond some 400 drops replies silently;
+//! so every call also has a deadline, and a call that meets it makes the worker suspect: it is asked a question that
+//! it must answer, and when it does not, the connection is closed and the supervisor replaces the worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use portcullis_app_server_protocol::{
+    AccountReadParams, Incoming, Method, Notification, RpcError, ThreadUnsubscribeParams, ToolCallRequest,
+    TurnInterruptParams, notification_line, reply_error_line, request_line,
+};
+use serde_json::value::RawValue;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::replies::{CallError, Replies, ReplyFault};
+use crate::router::{Chore, Router};
+
+/// How many calls may be in flight at once.
+const IN_FLIGHT: usize = 64;
+/// The longest line that is read. A 20 MiB picture is a line of 28 MB; twice that is no honest message.
+const LONGEST_LINE: usize = 64 * 1024 * 1024;
+/// How long a call may take. The slowest seen under 128 pipelined calls is 1.3 s.
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a suspect worker has for a question that costs it nothing.
+const PROBE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// One app-server on the other end of two pipes. Dropping it ends its tasks.
+pub(crate) struct Connection {
+    replies: Arc<Replies>,
+    /// Lines to write. Bounded by what may be outstanding: the calls in flight, and the answers to tool calls.
+    outbox: mpsc::UnboundedSender<Vec<u8>>,
+    in_flight: Semaphore,
+    suspect: Arc<Notify>,
+    _stop: DropGuard,
+}
+
+/// A connection, its router, and what to wait for.
+pub(crate) struct Opened {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) router: Arc<Router>,
+    /// Resolves with the reason when the connection can not be used any more.
+    pub(crate) closed: BoxFuture<'static, String>,
+}
+
+impl Connection {
+    /// Starts the tasks of a connection.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "unbounded channels: each says what bounds it where it is declared"
+    )]
+    pub(crate) fn open(stdin: ChildStdin, stdout: ChildStdout) -> Opened {
+        let (outbox, lines) = mpsc::unbounded_channel();
+        let (chores, todo) = mpsc::unbounded_channel();
+        let stop = CancellationToken::new();
+        let replies = Arc::new(Replies::default());
+        let router = Arc::new(Router::new(chores));
+        let suspect = Arc::new(Notify::new());
+        let connection = Arc::new(Self {
+            replies: Arc::clone(&replies),
+            outbox: outbox.clone(),
+            in_flight: Semaphore::new(IN_FLIGHT),
+            suspect: Arc::clone(&suspect),
+            _stop: stop.clone().drop_guard(),
+        });
+
+        let tasks = TaskTracker::new();
+        let reader = tasks.spawn(read_lines(stdout, Arc::clone(&replies), Arc::clone(&router), outbox));
+        let writer = tasks.spawn(write_lines(stdin, lines));
+        let keeper = tasks.spawn(do_chores(todo, Arc::downgrade(&connection)));
+        let watch = watch_suspect(suspect, Arc::downgrade(&connection));
+        let (for_replies, for_router) = (replies, Arc::clone(&router));
+        let (ended, closed) = tokio::sync::oneshot::channel();
+        // Ends when the connection ends or is dropped; the last thing it does is to release everybody who waits.
+        tasks.spawn(async move {
+            let aborts = [reader.abort_handle(), writer.abort_handle(), keeper.abort_handle()];
+            let why = tokio::select! {
+                why = reader => why.unwrap_or_else(|e| format!("the reader broke: {e}")),
+                why = writer => why.unwrap_or_else(|e| format!("the writer broke: {e}")),
+                why = watch => why,
+                () = stop.cancelled() => "the connection was given up".to_owned(),
+            };
+            for abort in aborts {
+                abort.abort();
+            }
+            for_replies.fail_all(&why);
+            for_router.fail_all(&why);
+            let _nobody_waits = ended.send(why);
+        });
+        tasks.close();
+        let closed =
+            Box::pin(
+                async move { closed.await.unwrap_or_else(|_| "the connection's task is gone".to_owned()) },
+            );
+        Opened { connection, router, closed }
+    }
+
+    /// Calls a method and waits for its result, at most until `deadline`. "Overloaded" is asked again.
+    pub(crate) async fn call<M: Method + Sync>(
+        &self,
+        params: &M,
+        within: Duration,
+    ) -> Result<M::Response, CallError> {
+        self.call_with(params, within, None).await
+    }
+
+    /// Like [`Connection::call`]; `on_result` sees the result before the reader reads the next line.
+    pub(crate) async fn call_with<M: Method + Sync>(
+        &self,
+        params: &M,
+        within: Duration,
+        on_result: Option<Arc<dyn Fn(M::Response) + Send + Sync>>,
+    ) -> Result<M::Response, CallError> {
+        let deadline = Instant::now() + within;
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let result = self.call_once(params, deadline, on_result.clone()).await;
+            match &result {
+                Err(CallError::Refused { error, .. })
+                    if error.code == RpcError::OVERLOADED && Instant::now() + pause < deadline =>
+                {
+                    tokio::time::sleep(jittered(pause)).await;
+                    pause *= 2;
+                }
+                _ => return result,
+            }
+        }
+    }
+
+    async fn call_once<M: Method + Sync>(
+        &self,
+        params: &M,
+        deadline: Instant,
+        on_result: Option<Arc<dyn Fn(M::Response) + Send + Sync>>,
+    ) -> Result<M::Response, CallError> {
+        let method = M::NAME;
+        let late = CallError::Late { method };
+        let _place = timeout_at(deadline, self.in_flight.acquire())
+            .await
+            .map_err(|_elapsed| late.clone())?
+            .expect("the semaphore is never closed");
+        let on_reply = on_result.map(|on_result| -> Box<dyn FnOnce(&RawValue) + Send> {
+            Box::new(move |result: &RawValue| {
+                if let Ok(result) = serde_json::from_str(result.get()) {
+                    on_result(result);
+                }
+            })
+        });
+        let mut waiting = self.replies.expect(on_reply).map_err(|why| CallError::Gone { why })?;
+        self.send(request_line(waiting.id, params));
+        let reply = match timeout_at(deadline, &mut waiting.reply).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_dropped)) => return Err(CallError::Gone { why: "the connection is gone".into() }),
+            Err(_elapsed) => {
+                self.suspect.notify_one();
+                return Err(late);
+            }
+        };
+        match reply {
+            Ok(result) => serde_json::from_str(result.get())
+                .map_err(|error| CallError::Shape { method, why: error.to_string() }),
+            Err(ReplyFault::Refused(error)) => Err(CallError::Refused { method, error }),
+            Err(ReplyFault::Gone(why)) => Err(CallError::Gone { why }),
+        }
+    }
+
+    /// Tells the app-server something that has no answer.
+    pub(crate) fn notify(&self, method: &str) {
+        self.send(notification_line(method));
+    }
+
+    /// Queues a line. It is lost only when the writer is gone, and then every waiting call fails by itself.
+    pub(crate) fn send(&self, line: Vec<u8>) {
+        let _gone = self.outbox.send(line);
+    }
+}
+
+/// Half to all of a duration, so that those who wait do not all come back at once.
+fn jittered(pause: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX);
+    pause.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+}
+
+async fn read_lines(
+    stdout: ChildStdout,
+    replies: Arc<Replies>,
+    router: Arc<Router>,
+    outbox: mpsc::UnboundedSender<Vec<u8>>,
+) -> String {
+    let mut reader = BufReader::with_capacity(64 * 1024, stdout);
+    let mut line = Vec::new();
+    loop {
+        let available = match reader.fill_buf().await {
+            Ok([]) => return "the app-server closed its output".to_owned(),
+            Ok(available) => available,
+            Err(error) => return format!("the app-server's output can not be read: {error}"),
+        };
+        let end = available.iter().position(|&byte| byte == b'\n');
+        let take = end.unwrap_or(available.len());
+        if line.len() + take > LONGEST_LINE {
+            return format!("the app-server sent a line of more than {LONGEST_LINE} bytes");
+        }
+        // A line that lies whole in the buffer, as nearly all do, is not copied.
+        let handled = match (end, line.is_empty()) {
+            (Some(_), true) => handle(&available[..take], &replies, &router, &outbox),
+            (found, _) => {
+                line.extend_from_slice(&available[..take]);
+                match found {
+                    Some(_) => {
+                        let handled = handle(&line, &replies, &router, &outbox);
+                        line = Vec::new();
+                        handled
+                    }
+                    None => Ok(()),
+                }
+            }
+        };
+        if let Err(why) = handled {
+            return why;
+        }
+        reader.consume(take + usize::from(end.is_some()));
+    }
+}
+
+fn handle(
+    line: &[u8],
+    replies: &Replies,
+    router: &Router,
+    outbox: &mpsc::UnboundedSender<Vec<u8>>,
+) -> Result<(), String> {
+    match Incoming::parse(line).map_err(|error| error.to_string())? {
+        Incoming::Reply { id, result } => replies.deliver(id, result),
+        Incoming::Notification { method, params } => match Notification::parse(&method, params) {
+            Ok(Notification::Warning(warning)) => {
+                let text = warning.summary.or(warning.message).unwrap_or_default();
+                tracing::debug!(codex.notification = %method, "Codex warns: {text}");
+            }
+            Ok(notification) => router.notify(notification),
+            Err(error) => return Err(format!("`{method}` is not as its schema says: {error}")),
+        },
+        Incoming::Request { id, method, params } => {
+            let answered = method == "item/tool/call"
+                && serde_json::from_str::<ToolCallRequest>(params.get())
+                    .is_ok_and(|request| router.tool_request(&request, id));
+            if !answered {
+                // Whatever it is, nobody here grants it; without an answer the turn would hang.
+                tracing::debug!(codex.request = %method, "Codex asked for `{method}` and was refused");
+                let _gone =
+                    outbox.send(reply_error_line(id, -32601, "Portcullis does not answer this request"));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) -> String {
+    let mut batch = Vec::new();
+    while lines.recv_many(&mut batch, 64).await > 0 {
+        let bytes = batch.concat();
+        batch.clear();
+        if let Err(error) = stdin.write_all(&bytes).await {
+            return format!("the app-server's input can not be written: {error}");
+        }
+    }
+    "nobody writes to the app-server any more".to_owned()
+}
+
+/// Interrupts and releases, each with its own deadline, side by side.
+async fn do_chores(mut todo: mpsc::UnboundedReceiver<Chore>, connection: std::sync::Weak<Connection>) {
+    let mut running = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            chore = todo.recv() => match (chore, connection.upgrade()) {
+                (Some(chore), Some(connection)) => running.push(do_chore(chore, connection)),
+                _ => return,
+            },
+            Some(()) = running.next() => {}
+        }
+    }
+}
+
+async fn do_chore(chore: Chore, connection: Arc<Connection>) {
+    let result = match &chore {
+        Chore::Interrupt { thread, turn } => {
+            let params = TurnInterruptParams { thread_id: thread.to_string(), turn_id: turn.to_string() };
+            connection.call(&params, CALL_DEADLINE).await
+        }
+        Chore::Release { thread } => {
+            connection.call(&ThreadUnsubscribeParams { thread_id: thread.to_string() }, CALL_DEADLINE).await
+        }
+    };
+    if let Err(error) = result {
+        // An interrupt can cross with the turn's own end, and a dead worker has no threads.
+        tracing::debug!(error = %error, "Codex did not carry out {chore:?}");
+    }
+}
+
+/// Resolves when a suspect worker does not answer a question that costs it nothing.
+async fn watch_suspect(suspect: Arc<Notify>, connection: std::sync::Weak<Connection>) -> String {
+    loop {
+        suspect.notified().await;
+        let Some(connection) = connection.upgrade() else { return "the connection was given up".to_owned() };
+        tracing::warn!("A worker did not answer a call in time; asking whether it is still there");
+        let question = AccountReadParams { refresh_token: false };
+        if connection.call_once(&question, Instant::now() + PROBE_DEADLINE, None).await.is_err() {
+            return "the app-server does not answer any more".to_owned();
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Signing in with a device code: Codex does it, in the operator's own Codex home; we only show the code.
+
+use std::time::Duration;
+
+use camino::Utf8Path;
+use portcullis_app_server_protocol::{LoginCompleted, LoginStartParams, LoginStartResponse};
+use portcullis_supervisor::{Launch, Process, SpawnError};
+use tokio::time::timeout;
+
+use crate::binary::CodexBinary;
+use crate::connection::{CALL_DEADLINE, Connection, Opened};
+use crate::home::{HomeError, private_dir};
+use crate::replies::CallError;
+use crate::router::Router;
+use crate::worker::{Login, base_environment, initialize, login as read_login};
+
+/// What the person has to do.
+#[derive(Clone, Debug)]
+pub struct LoginPrompt {
+    /// The page to open.
+    pub url: String,
+    /// The code to type in there.
+    pub code: String,
+}
+
+/// Why nobody is signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The home could not be made.
+    #[error("the Codex home is not usable")]
+    Home(#[from] HomeError),
+    /// Codex did not start.
+    #[error("Codex did not start")]
+    Spawn(#[from] SpawnError),
+    /// Codex did not begin the sign-in.
+    #[error("Codex could not begin the sign-in: {0}")]
+    Codex(String),
+    /// The code was not used in time.
+    #[error("nobody typed in the code in time")]
+    Late,
+}
+
+impl From<CallError> for LoginError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Refused { error, .. } => Self::Codex(error.message),
+            other => Self::Codex(other.to_string()),
+        }
+    }
+}
+
+/// Signs in: shows the prompt and waits until Codex says that somebody is signed in, at most `within`.
+/// Returns who, in Codex's words.
+pub async fn login(
+    binary: &CodexBinary,
+    login_home: &Utf8Path,
+    within: Duration,
+    show: impl FnOnce(LoginPrompt) + Send,
+) -> Result<String, LoginError> {
+    private_dir(login_home)?;
+    let launch = Launch {
+        program: binary.path.clone(),
+        args: ["app-server", "-c", "cli_auth_credentials_store=\"file\"", "-c", "features.plugins=false"]
+            .map(str::to_owned)
+            .to_vec(),
+        env: base_environment(login_home),
+        cwd: login_home.to_owned(),
+    };
+    let mut process = Process::spawn(&launch)?;
+    let (stdin, stdout) = process.take_stdio();
+    let Opened { connection, router, closed } = Connection::open(stdin, stdout);
+    let result = tokio::select! {
+        result = sign_in(&connection, &router, within, show) => result,
+        why = closed => Err(LoginError::Codex(why)),
+    };
+    process.stop(Duration::from_secs(2)).await;
+    result
+}
+
+async fn sign_in(
+    connection: &Connection,
+    router: &Router,
+    within: Duration,
+    show: impl FnOnce(LoginPrompt) + Send,
+) -> Result<String, LoginError> {
+    initialize(connection).await?;
+    let LoginStartResponse::ChatgptDeviceCode { login_id, user_code, verification_url } =
+        connection.call(&LoginStartParams::ChatgptDeviceCode, CALL_DEADLINE).await?;
+    show(LoginPrompt { url: verification_url, code: user_code });
+    let mut ends = router.sign_in();
+    let ours = |end: &Option<LoginCompleted>| {
+        end.as_ref().is_some_and(|end| end.login_id.as_ref().is_none_or(|id| *id == login_id))
+    };
+    let end = timeout(within, ends.wait_for(ours)).await.map_err(|_elapsed| LoginError::Late)?;
+    let refused = match end.as_deref() {
+        Ok(Some(LoginCompleted { success: true, .. })) => None,
+        Ok(Some(LoginCompleted { error, .. })) => {
+            Some(error.clone().unwrap_or_else(|| "no reason given".to_owned()))
+        }
+        Ok(None) | Err(_) => Some("the app-server is gone".to_owned()),
+    };
+    drop(end);
+    match (refused, read_login(connection).await?) {
+        (None, Login::SignedIn(who)) => Ok(who),
+        (refused, _) => {
+            Err(LoginError::Codex(refused.unwrap_or_else(|| "nobody is signed in afterwards".to_owned())))
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Which turn a notification belongs to. By thread id and turn id, and nothing else: there is no fallback.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use portcullis_agent::{
+    AgentError, CallId, ErrorKind, EventReceiver, EventSender, Outcome, ThreadId, ToolOutput, TurnEvent,
+    TurnId, event_queue,
+};
+use portcullis_app_server_protocol::{LoginCompleted, Notification, ToolCallRequest, reply_line};
+use serde_json::value::RawValue;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+
+use crate::history::tool_response;
+use crate::turn_state::TurnState;
+
+/// How much text of one turn may wait for a slow client, in bytes. Past it the turn ends.
+const UNREAD_BYTES: usize = 64 * 1024 * 1024;
+
+/// What must be told to the app-server about a thread, in its own time.
+#[derive(Debug)]
+pub(crate) enum Chore {
+    /// Stop this turn.
+    Interrupt { thread: ThreadId, turn: TurnId },
+    /// Nobody needs this thread any more.
+    Release { thread: ThreadId },
+}
+
+/// The running turns of one app-server.
+pub(crate) struct Router {
+    turns: Mutex<HashMap<ThreadId, Entry>>,
+    /// Bounded by the running turns: one interrupt and one release each.
+    chores: mpsc::UnboundedSender<Chore>,
+    /// How the last sign-in through this app-server ended.
+    sign_in: watch::Sender<Option<LoginCompleted>>,
+}
+
+struct Entry {
+    /// Set by the reader when the reply to `turn/start` passes, before any notification of the turn.
+    turn: Option<TurnId>,
+    state: TurnState,
+    events: EventSender,
+    /// Whether the interrupt was already asked for.
+    interrupting: bool,
+    /// The place in the worker; free again when the app-server says that the turn is over.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Router {
+    pub(crate) fn new(chores: mpsc::UnboundedSender<Chore>) -> Self {
+        Self { turns: Mutex::default(), chores, sign_in: watch::Sender::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ThreadId, Entry>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a thread's turn known, before it is started.
+    pub(crate) fn register(
+        &self,
+        thread: ThreadId,
+        state: TurnState,
+        place: OwnedSemaphorePermit,
+    ) -> EventReceiver {
+        let (events, receiver) = event_queue(UNREAD_BYTES);
+        let entry = Entry { turn: None, state, events, interrupting: false, _place: place };
+        self.lock().insert(thread, entry);
+        receiver
+    }
+
+    /// The turn has an id now.
+    pub(crate) fn started(&self, thread: &ThreadId, turn: TurnId) {
+        if let Some(entry) = self.lock().get_mut(thread) {
+            entry.turn = Some(turn);
+        }
+    }
+
+    /// Forgets a thread whose turn never started.
+    pub(crate) fn forget(&self, thread: &ThreadId) {
+        if self.lock().remove(thread).is_some() {
+            self.chore(Chore::Release { thread: thread.clone() });
+        }
+    }
+
+    /// How the last sign-in through this app-server ended.
+    pub(crate) fn sign_in(&self) -> watch::Receiver<Option<LoginCompleted>> {
+        self.sign_in.subscribe()
+    }
+
+    /// Gives a notification to its turn. One that belongs to no running turn is not ours to interpret.
+    pub(crate) fn notify(&self, notification: Notification) {
+        if let Notification::LoginCompleted(completed) = notification {
+            self.sign_in.send_replace(Some(completed));
+            return;
+        }
+        let Some((thread, turn)) = address(&notification) else { return };
+        let mut turns = self.lock();
+        let Some(entry) = turns.get_mut(thread) else { return };
+        if entry.turn.as_ref().is_none_or(|expected| expected.as_str() != turn) {
+            return;
+        }
+        let thread = ThreadId::from(thread);
+        let over = matches!(notification, Notification::TurnCompleted(_));
+        let Entry { state, events, .. } = entry;
+        let mut ended_here = false;
+        state.on(notification, &mut |event| ended_here |= deliver(events, event));
+        if over {
+            turns.remove(&thread);
+            drop(turns);
+            self.chore(Chore::Release { thread });
+        } else if ended_here {
+            self.interrupt(thread, entry);
+        }
+    }
+
+    /// The app-server waits for a tool's output. Says whether somebody will answer.
+    pub(crate) fn tool_request(&self, request: &ToolCallRequest, id: &RawValue) -> bool {
+        let mut turns = self.lock();
+        let Some(entry) = turns.get_mut(request.thread_id.as_str()) else { return false };
+        if entry.turn.as_ref().is_none_or(|turn| turn.as_str() != request.turn_id) {
+            return false;
+        }
+        let Entry { state, events, .. } = entry;
+        let call = CallId::from(request.call_id.as_str());
+        state.on_tool_request(call, id.to_owned(), &mut |event| {
+            deliver(events, event);
+        });
+        true
+    }
+
+    /// The lines that answer every waiting tool call of a turn. All or nothing: a call without an output
+    /// would leave the turn waiting.
+    pub(crate) fn answer(
+        &self,
+        thread: &ThreadId,
+        outputs: &[ToolOutput],
+    ) -> Result<Vec<Vec<u8>>, AgentError> {
+        let mut turns = self.lock();
+        let state = &mut turns.get_mut(thread).ok_or_else(|| AgentError::new(ErrorKind::WorkerLost))?.state;
+        let answered = |call: &CallId| outputs.iter().any(|output| output.call == *call);
+        if !state.waiting().all(answered) {
+            return Err(
+                AgentError::new(ErrorKind::Internal).because("a tool call was left without an output")
+            );
+        }
+        let lines = outputs.iter().filter_map(|output| {
+            let request = state.take_request(&output.call)?;
+            Some(reply_line(&request, &tool_response(output)))
+        });
+        Ok(lines.collect())
+    }
+
+    /// The reader of a turn is gone: stops the turn unless it is over. The entry stays, and with it the place
+    /// in the worker, until the app-server says that the turn has ended.
+    pub(crate) fn abandon(&self, thread: &ThreadId) {
+        if let Some(entry) = self.lock().get_mut(thread) {
+            entry.events.end(Outcome::Interrupted);
+            self.interrupt(thread.clone(), entry);
+        }
+    }
+
+    /// The worker is gone, and every turn with it.
+    pub(crate) fn fail_all(&self, why: &str) {
+        for (_thread, entry) in std::mem::take(&mut *self.lock()) {
+            entry.events.end(Outcome::Failed(AgentError::new(ErrorKind::WorkerLost).because(why)));
+        }
+    }
+
+    fn interrupt(&self, thread: ThreadId, entry: &mut Entry) {
+        if let Some(turn) = &entry.turn
+            && !std::mem::replace(&mut entry.interrupting, true)
+        {
+            self.chore(Chore::Interrupt { thread, turn: turn.clone() });
+        }
+    }
+
+    fn chore(&self, chore: Chore) {
+        // Fails only when the connection is gone, and every thread with it.
+        let _gone = self.chores.send(chore);
+    }
+}
+
+/// Queues an event; says whether the turn is over for its reader though the app-server does not know it yet.
+fn deliver(events: &EventSender, event: TurnEvent) -> bool {
+    let ended = matches!(event, TurnEvent::Ended(_));
+    if events.send(event).is_err() {
+        events.end(Outcome::Failed(ErrorKind::SlowReader.into()));
+        return true;
+    }
+    ended
+}
+
+fn address(notification: &Notification) -> Option<(&str, &str)> {
+    match notification {
+        Notification::AgentMessageDelta(n) => Some((&n.thread_id, &n.turn_id)),
+        Notification::ReasoningSummaryDelta(n) => Some((&n.thread_id, &n.turn_id)),
+        Notification::ItemCompleted(n) => Some((&n.thread_id, &n.turn_id)),
+        Notification::RawItemCompleted(n) => Some((&n.thread_id, &n.turn_id)),
+        Notification::RawResponseCompleted(n) => Some((&n.thread_id, &n.turn_id)),
+        Notification::Error(n) => Some((&n.thread_id, &n.turn_id)),
+        Notification::TurnCompleted(n) => Some((&n.thread_id, &n.turn.id)),
+        Notification::LoginCompleted(_)
+        | Notification::AccountUpdated
+        | Notification::Warning(_)
+        | Notification::Other => None,
+    }
+}

@@ -1,0 +1,199 @@
+//! What the supervisor needs to know of a Codex worker: how its home is made, how it is started, how hands
+//! are shaken.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use camino::{Utf8Path, Utf8PathBuf};
+use portcullis_agent::Model;
+use portcullis_app_server_protocol::{
+    Account, AccountReadParams, ClientInfo, InitializeCapabilities, InitializeParams, ModelListParams,
+    Notification,
+};
+use portcullis_supervisor::{ConnectError, Connected, Launch, LaunchError, Limits, Role, run_to_end};
+use secrecy::ExposeSecret as _;
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::Semaphore;
+
+use crate::binary::CodexBinary;
+use crate::catalog::without_tools;
+use crate::connection::{CALL_DEADLINE, Connection, Opened};
+use crate::home::WorkerHome;
+use crate::provider::{PROVIDER_KEY_VARIABLE, Provider};
+use crate::replies::CallError;
+use crate::router::Router;
+use crate::worker_config::worker_config;
+
+/// A Codex worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) name: String,
+    pub(crate) binary: CodexBinary,
+    /// The worker's own directory, emptied before every start.
+    pub(crate) dir: Utf8PathBuf,
+    /// Where the operator's login lives.
+    pub(crate) login_home: Utf8PathBuf,
+    /// The login itself; only its time of change is looked at.
+    pub(crate) login_file: Utf8PathBuf,
+    pub(crate) provider: Provider,
+    pub(crate) model: String,
+    /// Models that the configuration names, whether or not Codex knows them.
+    pub(crate) models: Vec<String>,
+    /// How many turns may run at once.
+    pub(crate) turns: usize,
+}
+
+/// A worker that is ready: what turns are run with.
+pub(crate) struct Link {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) models: Vec<Model>,
+    pub(crate) login: Login,
+    /// When the login's file had last changed before the worker read it.
+    pub(crate) login_changed: Option<SystemTime>,
+    /// The directory that threads believe to be in.
+    pub(crate) cwd: Utf8PathBuf,
+    /// One place per turn; given back when the app-server says that the turn is over.
+    pub(crate) places: Arc<Semaphore>,
+}
+
+/// Who is signed in, as the worker said when it started.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Login {
+    /// The provider does not need Codex's login.
+    NotNeeded,
+    /// Somebody is: `chatgpt (plus)`, `apiKey`.
+    SignedIn(String),
+    /// Nobody is, and turns can not run.
+    Missing,
+}
+
+impl Worker {
+    /// The environment of everything this worker starts: nothing is inherited.
+    fn environment(&self, home: &WorkerHome) -> Vec<(String, String)> {
+        let mut env = base_environment(&home.home);
+        if let Provider::Custom(custom) = &self.provider
+            && let Some(key) = &custom.key
+        {
+            env.push((PROVIDER_KEY_VARIABLE.to_owned(), key.expose_secret().to_owned()));
+        }
+        env
+    }
+
+    async fn catalog(&self, home: &WorkerHome) -> Result<Vec<u8>, LaunchError> {
+        let launch = Launch {
+            program: self.binary.path.clone(),
+            args: ["debug", "models", "--bundled"].map(str::to_owned).to_vec(),
+            env: base_environment(&home.home),
+            cwd: home.cwd.clone(),
+        };
+        let limits = Limits { timeout: Duration::from_secs(20), max_stdout_bytes: 16 * 1024 * 1024 };
+        let output = run_to_end(&launch, None, limits).await.map_err(LaunchError::new)?;
+        let catalog = without_tools(&output.stdout, &self.models).map_err(LaunchError::new)?;
+        serde_json::to_vec(&catalog).map_err(LaunchError::new)
+    }
+}
+
+/// `PATH` and `HOME` lead nowhere: Codex then runs no git, no shell and no `.bashrc` of its own accord.
+pub(crate) fn base_environment(codex_home: &Utf8Path) -> Vec<(String, String)> {
+    [
+        ("CODEX_HOME", codex_home.as_str()),
+        ("HOME", "/nonexistent"),
+        ("PATH", "/nonexistent"),
+        ("LANG", "C.UTF-8"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+#[async_trait]
+impl Role for Worker {
+    type Handle = Arc<Link>;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn launch(&self) -> Result<Launch, LaunchError> {
+        let home = WorkerHome::create(&self.dir, &self.login_home).map_err(LaunchError::new)?;
+        home.write("models.json", &self.catalog(&home).await?).map_err(LaunchError::new)?;
+        let config = worker_config(&self.provider, &self.model, &home.catalog());
+        home.write_config(&config).map_err(LaunchError::new)?;
+        Ok(Launch {
+            program: self.binary.path.clone(),
+            args: vec!["app-server".to_owned(), "--strict-config".to_owned()],
+            env: self.environment(&home),
+            cwd: home.cwd,
+        })
+    }
+
+    async fn connect(
+        &self,
+        stdin: ChildStdin,
+        stdout: ChildStdout,
+    ) -> Result<Connected<Arc<Link>>, ConnectError> {
+        let login_changed = changed(&self.login_file);
+        let Opened { connection, router, closed } = Connection::open(stdin, stdout);
+        initialize(&connection).await.map_err(ConnectError::new)?;
+        let login = login(&connection).await.map_err(ConnectError::new)?;
+        let models = models(&connection).await.map_err(ConnectError::new)?;
+        let cwd = self.dir.join("cwd");
+        let places = Arc::new(Semaphore::new(self.turns));
+        let link = Link { connection, router, models, login, login_changed, cwd, places };
+        Ok(Connected { handle: Arc::new(link), closed })
+    }
+}
+
+/// When a file last changed, if it is there.
+pub(crate) fn changed(file: &Utf8Path) -> Option<SystemTime> {
+    file.metadata().and_then(|metadata| metadata.modified()).ok()
+}
+
+/// The handshake of every app-server connection.
+pub(crate) async fn initialize(connection: &Connection) -> Result<(), CallError> {
+    let params = InitializeParams {
+        client_info: ClientInfo {
+            name: "portcullis".to_owned(),
+            title: "Portcullis".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        capabilities: InitializeCapabilities {
+            experimental_api: true,
+            opt_out_notification_methods: Notification::NOT_READ.to_vec(),
+        },
+    };
+    connection.call(&params, CALL_DEADLINE).await?;
+    connection.notify("initialized");
+    Ok(())
+}
+
+/// Who is signed in now.
+pub(crate) async fn login(connection: &Connection) -> Result<Login, CallError> {
+    let answer = connection.call(&AccountReadParams { refresh_token: false }, CALL_DEADLINE).await?;
+    Ok(match (answer.account, answer.requires_openai_auth) {
+        (Some(Account { kind, plan_type: Some(plan) }), _) => Login::SignedIn(format!("{kind} ({plan})")),
+        (Some(Account { kind, plan_type: None }), _) => Login::SignedIn(kind),
+        (None, true) => Login::Missing,
+        (None, false) => Login::NotNeeded,
+    })
+}
+
+async fn models(connection: &Connection) -> Result<Vec<Model>, CallError> {
+    let mut models = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = connection.call(&ModelListParams { cursor }, CALL_DEADLINE).await?;
+        models.extend(page.data.into_iter().filter(|entry| !entry.hidden).map(|entry| Model {
+            id: entry.model.into(),
+            display_name: entry.display_name,
+            efforts:
+                entry.supported_reasoning_efforts.into_iter().map(|option| option.reasoning_effort).collect(),
+            reads_images: entry.input_modalities.iter().any(|modality| modality == "image"),
+        }));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(models);
+        }
+    }
+}
