@@ -1,1 +1,19 @@
-//! The HTTP frontend: /v1, health.
+//! The HTTP frontend: `/v1` in OpenAI's shape, and health.
+//!
+//! Knows: routes, keys, statuses, streams. Does not know: which agent answers. The list of routes is in
+//! `router.rs`, the walk through one completion in docs/ARCHITECTURE.md.
+
+mod app;
+mod auth;
+mod body;
+mod choices;
+mod error;
+mod model_names;
+mod request_id;
+mod router;
+mod routes;
+mod server;
+mod sse;
+
+pub use app::{Alias, Gateway, Settings};
+pub use server::{bind, serve};

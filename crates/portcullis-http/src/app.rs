@@ -1,0 +1,66 @@
+//! What every route is given.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_access::Keys;
+use portcullis_agent::Agent;
+use portcullis_openai::chat;
+use tokio_util::sync::CancellationToken;
+
+/// The parts a gateway is made of.
+pub struct Gateway {
+    /// Who runs turns.
+    pub agent: Arc<dyn Agent>,
+    /// Who may ask.
+    pub keys: Arc<Keys>,
+    /// How requests are treated.
+    pub settings: Settings,
+    /// Weakened settings, in plain words; shown in `/readyz`.
+    pub warnings: Vec<String>,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// How requests are treated.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Other names for models.
+    pub aliases: BTreeMap<String, Alias>,
+    /// How long the agent may work on one turn.
+    pub deadline: Duration,
+    /// How long a stream's head waits for the first event, so that an early error has its status.
+    pub first_event: Duration,
+    /// The largest body, in bytes.
+    pub body_limit: usize,
+    /// What a chat request may hold.
+    pub chat: chat::Limits,
+    /// What happens to sampling knobs that Codex does not have.
+    pub sampling: chat::Sampling,
+}
+
+/// Another name for a model, possibly with an effort.
+#[derive(Clone, Debug)]
+pub struct Alias {
+    /// The model.
+    pub model: String,
+    /// The effort, where the request names none.
+    pub effort: Option<String>,
+}
+
+/// What every route is given.
+pub(crate) struct App {
+    pub(crate) agent: Arc<dyn Agent>,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) settings: Settings,
+    pub(crate) warnings: Vec<String>,
+    /// No new work.
+    pub(crate) draining: CancellationToken,
+    /// Running streams end now.
+    pub(crate) ending: CancellationToken,
+}

@@ -1,0 +1,38 @@
+//! The JSON body of a request, within bounds.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use http::header;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// A JSON body. Its depth is bounded by the parser (128).
+#[derive(Debug)]
+pub(crate) struct JsonBody(pub(crate) Value);
+
+impl FromRequest<Arc<App>> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let limit = app.settings.body_limit;
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_json = kind.is_some_and(|kind| {
+            let essence = kind.split(';').next().unwrap_or(kind).trim();
+            essence.eq_ignore_ascii_case("application/json")
+        });
+        if !is_json {
+            return Err(ApiError::not_json_type());
+        }
+        // Counted as it arrives: a chunked body has no length to believe.
+        let bytes = match Limited::new(request.into_body(), limit).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => return Err(ApiError::body_too_large(limit)),
+            Err(_broken) => return Err(ApiError::body_broke_off()),
+        };
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| ApiError::not_json(&error))
+    }
+}

@@ -1,0 +1,231 @@
+//! The one place that chooses a status, and the only shape in which a failure reaches a client.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use portcullis_agent::{AgentError, ErrorKind, RequestFault};
+use portcullis_openai::chat::Failure;
+use portcullis_openai::{InvalidRequest, error_body};
+use serde_json::Value;
+
+/// What a client may read of a failure. It is made from sentences of ours and from faults in the client's own
+/// request; there is no way from an internal error's text to here.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    code: Option<Cow<'static, str>>,
+    message: Cow<'static, str>,
+    param: Option<String>,
+    retry_after: Option<Duration>,
+    /// The same request again would fail again, and cost again.
+    permanent: bool,
+}
+
+const INVALID: &str = "invalid_request_error";
+/// Both official SDKs read it and then do not repeat the request by themselves.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+impl ApiError {
+    fn new(status: StatusCode, kind: &'static str, code: &'static str, message: &'static str) -> Self {
+        Self {
+            status,
+            kind,
+            code: Some(code.into()),
+            message: message.into(),
+            param: None,
+            retry_after: None,
+            permanent: false,
+        }
+    }
+
+    fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    fn permanent(mut self) -> Self {
+        self.permanent = true;
+        self
+    }
+
+    pub(crate) fn unauthenticated() -> Self {
+        let message = "Incorrect or missing API key. Send it as 'Authorization: Bearer KEY'.";
+        Self::new(StatusCode::UNAUTHORIZED, INVALID, "invalid_api_key", message)
+    }
+
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        Self {
+            message: format!("The request body is larger than {limit} bytes.").into(),
+            ..Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID, "request_too_large", "")
+        }
+    }
+
+    pub(crate) fn not_json_type() -> Self {
+        let message = "The request body must have the content type 'application/json'.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID, "unsupported_content_type", message)
+    }
+
+    /// `what` is the parser's own sentence: a kind of fault and its place, never the body's text.
+    pub(crate) fn not_json(what: &serde_json::Error) -> Self {
+        let message = format!("We could not parse the JSON body of your request: {what}.");
+        Self { message: message.into(), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_json", "") }
+    }
+
+    pub(crate) fn body_broke_off() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "incomplete_body", "The request body broke off.")
+    }
+
+    pub(crate) fn unknown_model(name: &str) -> Self {
+        let shown: String = name.chars().take(200).collect();
+        Self {
+            message: format!("The model '{shown}' does not exist. GET /v1/models lists the models.").into(),
+            param: Some("model".to_owned()),
+            ..Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", "")
+        }
+    }
+
+    pub(crate) fn unknown_url() -> Self {
+        Self::new(StatusCode::NOT_FOUND, INVALID, "unknown_url", "Unknown request URL.")
+    }
+
+    pub(crate) fn wrong_method() -> Self {
+        let message = "This URL does not know that method.";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, INVALID, "method_not_allowed", message)
+    }
+
+    pub(crate) fn shutting_down() -> Self {
+        let message = "The gateway is shutting down.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "shutting_down", message)
+            .retry_after(Duration::from_secs(5))
+    }
+
+    pub(crate) fn internal() -> Self {
+        let message = "The gateway failed. Please report the request id.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
+    }
+
+    /// The body, for an answer or for an error event in a stream.
+    pub(crate) fn body(&self) -> Value {
+        error_body(&self.message, self.kind, self.param.as_deref(), self.code.as_deref())
+    }
+}
+
+impl From<InvalidRequest> for ApiError {
+    fn from(fault: InvalidRequest) -> Self {
+        Self {
+            message: fault.message.into(),
+            param: fault.param,
+            code: fault.code.map(Cow::Borrowed),
+            ..Self::new(StatusCode::BAD_REQUEST, INVALID, "", "")
+        }
+    }
+}
+
+impl From<AgentError> for ApiError {
+    fn from(error: AgentError) -> Self {
+        use StatusCode as S;
+        match error.kind {
+            ErrorKind::InvalidInput(RequestFault { message, param, code }) => Self {
+                message: message
+                    .map_or("The model's provider refused the request as invalid.".into(), Cow::Owned),
+                param,
+                code: code.map(Cow::Owned),
+                ..Self::new(S::BAD_REQUEST, INVALID, "", "")
+            },
+            ErrorKind::ContextTooLong => {
+                let message = "The conversation is longer than the model's context window.";
+                Self {
+                    param: Some("messages".to_owned()),
+                    ..Self::new(S::BAD_REQUEST, INVALID, "context_length_exceeded", message)
+                }
+            }
+            ErrorKind::ModelUnknown => {
+                let message = "The model does not exist, or the operator's login has no access to it.";
+                Self {
+                    param: Some("model".to_owned()),
+                    ..Self::new(S::NOT_FOUND, INVALID, "model_not_found", message)
+                }
+            }
+            ErrorKind::Refused => {
+                let message = "The model's provider refused the request for policy reasons.";
+                Self::new(S::BAD_REQUEST, INVALID, "content_policy_violation", message)
+            }
+            ErrorKind::Busy => {
+                let message = "The gateway is at its limit of running turns.";
+                Self::new(S::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message)
+                    .retry_after(Duration::from_secs(1))
+            }
+            ErrorKind::RateLimited { retry_after } => {
+                let message = "The model's provider is limiting the rate of requests.";
+                let error =
+                    Self::new(S::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
+                Self { retry_after, ..error }
+            }
+            ErrorKind::UsageLimit => {
+                let message = "The usage limit of the operator's plan is reached.";
+                Self::new(S::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", message)
+                    .permanent()
+            }
+            ErrorKind::LoginRequired => {
+                let message =
+                    "The gateway is not signed in to its model provider; its operator has to sign in.";
+                Self::new(S::SERVICE_UNAVAILABLE, "server_error", "login_required", message).permanent()
+            }
+            ErrorKind::WorkerLost => {
+                let message = "The worker that would answer is gone; another one is being started.";
+                Self::new(S::SERVICE_UNAVAILABLE, "server_error", "worker_lost", message)
+                    .retry_after(Duration::from_secs(1))
+            }
+            ErrorKind::Upstream => {
+                let message = "The model's provider failed, or its answer broke off.";
+                Self::new(S::BAD_GATEWAY, "server_error", "upstream_error", message)
+            }
+            ErrorKind::Timeout => {
+                let message = "The turn took longer than the gateway's deadline.";
+                Self::new(S::GATEWAY_TIMEOUT, "server_error", "timeout", message).permanent()
+            }
+            ErrorKind::SlowReader => {
+                let message = "The client read too slowly.";
+                Self::new(S::REQUEST_TIMEOUT, INVALID, "slow_reader", message).permanent()
+            }
+            ErrorKind::Internal => Self::internal(),
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Agent(error) => error.into(),
+            Failure::NotHonoured { code, message } => {
+                Self::new(StatusCode::BAD_GATEWAY, "server_error", code, message).permanent()
+            }
+            Failure::Interrupted => {
+                let message = "The turn was interrupted.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "turn_interrupted", message)
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, axum::Json(self.body())).into_response();
+        let headers = response.headers_mut();
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, rounded up: zero would mean "at once".
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.permanent {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        response
+    }
+}

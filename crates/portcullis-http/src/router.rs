@@ -1,0 +1,34 @@
+//! The table of routes, and the layers around them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse as _;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::request_id::identify;
+use crate::routes::{chat, health, models};
+
+/// Every route of the gateway.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    // With a key.
+    let v1 = Router::new()
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{model}", get(models::retrieve))
+        .route("/v1/chat/completions", post(chat::create));
+    // Without one.
+    let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
+
+    v1.merge(open)
+        .fallback(|| async { ApiError::unknown_url() })
+        .method_not_allowed_fallback(|| async { ApiError::wrong_method() })
+        // A bug in one handler is one request's failure.
+        .layer(CatchPanicLayer::custom(|_panic| ApiError::internal().into_response()))
+        // Outermost, so that every answer has an id.
+        .layer(from_fn_with_state(Arc::clone(&app), identify))
+        .with_state(app)
+}

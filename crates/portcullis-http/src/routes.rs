@@ -1,0 +1,5 @@
+//! One file per resource.
+
+pub(crate) mod chat;
+pub(crate) mod health;
+pub(crate) mod models;

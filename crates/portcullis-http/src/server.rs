@@ -1,0 +1,115 @@
+//! Connections: accepted, served, drained.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::{App, Gateway};
+use crate::router::router;
+
+/// How long a client may take to send a request's head.
+const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the listener rests when the process is out of descriptors.
+const REST: Duration = Duration::from_millis(50);
+
+/// Opens the port.
+pub async fn bind(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(addr).await
+}
+
+/// Serves until `stop` is cancelled: then new work is refused with 503, running requests have `drain` to finish,
+/// and what still runs is ended with an error event. Returns when every connection is closed.
+pub async fn serve(
+    listener: TcpListener,
+    gateway: Gateway,
+    stop: CancellationToken,
+    drain: Duration,
+) -> std::io::Result<()> {
+    let Gateway { agent, keys, settings, warnings } = gateway;
+    let ending = CancellationToken::new();
+    let app = App { agent, keys, settings, warnings, draining: stop.clone(), ending: ending.clone() };
+    let router = router(Arc::new(app));
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, _peer)) => {
+                connections.spawn(connection(stream, router.clone(), stop.clone(), ending.clone()));
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: others still close, so it passes.
+                tracing::warn!(error = %error, "A connection could not be accepted");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(drain, connections.wait()).await.is_err() {
+        tracing::warn!(
+            connections = connections.len(),
+            "Requests still run after the grace period and are ended"
+        );
+        ending.cancel();
+        // Their error events go out now; a client that does not even read them is cut off.
+        if tokio::time::timeout(Duration::from_secs(1), connections.wait()).await.is_err() {
+            tracing::warn!(connections = connections.len(), "Clients that do not read are cut off");
+        }
+    }
+    Ok(())
+}
+
+async fn connection(
+    stream: TcpStream,
+    router: axum::Router,
+    stop: CancellationToken,
+    ending: CancellationToken,
+) {
+    // Without it small writes wait up to 40 ms for the client's acknowledgement of the one before.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(error = %error, "TCP_NODELAY was refused");
+    }
+    let service =
+        TowerToHyperService::new(tower::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let router = router.clone();
+            async move {
+                let response = tower::ServiceExt::oneshot(router, request.map(axum::body::Body::new)).await;
+                Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
+            }
+        }));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                served = connection.as_mut() => served,
+                () = cut_off(&ending) => return,
+            }
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(error = %error, "A connection ended early");
+    }
+}
+
+/// A second after the end of all streams was announced.
+async fn cut_off(ending: &CancellationToken) {
+    ending.cancelled().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}

@@ -1,0 +1,225 @@
+//! A whole gateway for a test: the real pinned Codex, a scripted model, a key. Ports 0, a directory of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use portcullis_access::{KeyStore, Keys};
+use portcullis_agent::{Deadline, Record};
+use portcullis_codex::{AppServer, CodexBinary, CustomProvider, Provider, Settings as CodexSettings};
+use portcullis_http::{Alias, Gateway, Settings};
+use portcullis_lab::ModelServer;
+use portcullis_openai::chat;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long anything that should happen may take before the test says that it did not.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running gateway, all of it.
+pub(crate) struct TestGate {
+    pub(crate) model: ModelServer,
+    pub(crate) agent: Arc<AppServer>,
+    pub(crate) base: String,
+    pub(crate) key: String,
+    pub(crate) client: reqwest::Client,
+    pub(crate) store: KeyStore,
+    stop: CancellationToken,
+    served: JoinHandle<std::io::Result<()>>,
+    dir: camino_tempfile::Utf8TempDir,
+}
+
+/// What a test may set.
+pub(crate) struct Options {
+    pub(crate) deadline: Duration,
+    pub(crate) first_event: Duration,
+    pub(crate) body_limit: usize,
+    pub(crate) sampling: chat::Sampling,
+    pub(crate) turns: usize,
+    /// How often Codex repeats a stream that broke.
+    pub(crate) stream_retries: u64,
+    /// Run against OpenAI's provider, without a login.
+    pub(crate) openai: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_mins(1),
+            first_event: Duration::from_secs(15),
+            body_limit: 1024 * 1024,
+            sampling: chat::Sampling::Ignore,
+            turns: 64,
+            stream_retries: 0,
+            openai: false,
+        }
+    }
+}
+
+/// The pinned Codex, brought by `make codex`.
+pub(crate) async fn pinned_codex() -> CodexBinary {
+    let launcher =
+        Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/codex/node_modules/.bin/codex");
+    CodexBinary::find(&launcher).await.expect("the pinned Codex is missing; `make codex` brings it")
+}
+
+impl TestGate {
+    pub(crate) async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let model = ModelServer::start().await.unwrap();
+        let provider = if options.openai { Provider::OpenAi } else { custom(&model, options.stream_retries) };
+        let agent = Arc::new(AppServer::start(CodexSettings {
+            binary: pinned_codex().await,
+            worker_dir: dir.path().join("worker"),
+            login_home: dir.path().join("codex"),
+            provider,
+            model: "gpt-5.5".to_owned(),
+            models: vec!["gpt-5.5".to_owned(), "house-model".to_owned()],
+            turns: options.turns,
+            stop_grace: Duration::from_secs(2),
+        }));
+        let store = KeyStore::open(dir.path()).unwrap();
+        let key = store.create("test", jiff::Timestamp::now()).unwrap();
+        let alias = |model: &str, effort: Option<&str>| Alias {
+            model: model.to_owned(),
+            effort: effort.map(str::to_owned),
+        };
+        let settings = Settings {
+            aliases: [
+                ("codex".to_owned(), alias("gpt-5.5", None)),
+                ("codex-high".to_owned(), alias("gpt-5.5", Some("high"))),
+                ("nowhere".to_owned(), alias("no-such-model", None)),
+            ]
+            .into(),
+            deadline: options.deadline,
+            first_event: options.first_event,
+            body_limit: options.body_limit,
+            chat: chat::Limits {
+                messages: 100,
+                text: 512 * 1024,
+                tools: 128,
+                tool_bytes: 64 * 1024,
+                images: chat::ImagePolicy {
+                    count: 4,
+                    bytes: 256 * 1024,
+                    hosts: vec!["pictures.example".to_owned()],
+                },
+            },
+            sampling: options.sampling,
+        };
+        let gateway = Gateway {
+            agent: Arc::new(Record::new(Deadline::new(Arc::clone(&agent)))),
+            keys: Arc::new(Keys::open(store.path()).unwrap()),
+            settings,
+            warnings: Vec::new(),
+        };
+        let listener = portcullis_http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        #[expect(clippy::disallowed_methods, reason = "finish() waits for it")]
+        let served = tokio::task::spawn(portcullis_http::serve(
+            listener,
+            gateway,
+            stop.clone(),
+            Duration::from_secs(5),
+        ));
+        assert!(agent.ready(PATIENCE).await, "the worker did not become ready");
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let key = key.secret.expose_secret().to_owned();
+        Self { model, agent, base, key, client, store, stop, served, dir }
+    }
+
+    pub(crate) fn dir(&self) -> Utf8PathBuf {
+        self.dir.path().to_owned()
+    }
+
+    pub(crate) fn post(&self, body: &Value) -> reqwest::RequestBuilder {
+        self.client.post(format!("{}/v1/chat/completions", self.base)).bearer_auth(&self.key).json(body)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.get(format!("{}{path}", self.base)).bearer_auth(&self.key)
+    }
+
+    /// Asks one question, not streaming, and returns the status and the body.
+    pub(crate) async fn ask(&self, body: &Value) -> (u16, Value) {
+        let response = self.post(body).send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// Asks one question, streaming, and returns the status and the whole stream.
+    pub(crate) async fn stream(&self, body: &Value) -> (u16, String) {
+        let mut body = body.clone();
+        body["stream"] = json!(true);
+        let response = self.post(&body).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// Ends everything and checks that nothing is left: no stream to the model, no worker, no unread answer.
+    pub(crate) async fn finish(self) {
+        self.stop.cancel();
+        self.served.await.unwrap().unwrap();
+        let pid = self.agent.worker_pid();
+        Arc::into_inner(self.agent).expect("nobody else holds the agent").shutdown().await;
+        if let Some(pid) = pid {
+            assert!(!Utf8Path::new(&format!("/proc/{pid}")).exists(), "the worker {pid} is still there");
+        }
+        assert_eq!(self.model.open_streams(), 0, "a stream to the model is still open");
+        assert_eq!(self.model.unused_answers(), 0, "an answer was scripted that nobody asked for");
+        self.model.shutdown().await;
+    }
+}
+
+fn custom(model: &ModelServer, stream_retries: u64) -> Provider {
+    Provider::Custom(CustomProvider {
+        name: "lab".to_owned(),
+        base_url: model.base_url(),
+        requires_openai_auth: false,
+        key: None,
+        supports_websockets: false,
+        request_max_retries: Some(0),
+        stream_max_retries: Some(stream_retries),
+        stream_idle_timeout: None,
+        http_headers: std::collections::BTreeMap::new(),
+        query_params: std::collections::BTreeMap::new(),
+    })
+}
+
+/// One user message to the default model.
+pub(crate) fn question(text: &str) -> Value {
+    json!({"model": "gpt-5.5", "messages": [{"role": "user", "content": text}]})
+}
+
+/// Replaces what differs from run to run.
+pub(crate) fn redact(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("chatcmpl-") {
+        out.push_str(&rest[..at]);
+        out.push_str("chatcmpl-ID");
+        rest = rest[at + "chatcmpl-".len()..].trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+    }
+    out.push_str(rest);
+    let mut lines: Vec<String> = Vec::new();
+    for part in out.split("\"created\":") {
+        let part =
+            if lines.is_empty() { part } else { part.trim_start_matches(|c: char| c.is_ascii_digit()) };
+        lines.push(part.to_owned());
+    }
+    lines.join("\"created\":0")
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(std::time::Instant::now() < deadline, "it did not happen: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

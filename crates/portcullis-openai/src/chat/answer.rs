@@ -1,0 +1,203 @@
+//! One choice of an answer: what a turn's events mean to a chat client. Streaming and whole answers are both
+//! made of its steps.
+
+use portcullis_agent::{AgentError, DeltaKind, ErrorKind, Item, Outcome, ToolCall, TurnEvent, Usage};
+use serde_json::Value;
+
+use super::request::{ChatRequest, Format, ToolChoice};
+use super::stop::StopMatcher;
+use crate::tokens::{Allowed, TokenLimit};
+
+/// What goes to the client.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A piece of the answer.
+    Text(String),
+    /// A piece of the reasoning's summary.
+    Reasoning(String),
+    /// The model declined in these words.
+    Refusal(String),
+    /// The model's calls, all of one step.
+    Calls(Vec<ToolCall>),
+    /// The choice is whole.
+    Finish(Finish),
+    /// The choice will never be whole.
+    Fail(Failure),
+}
+
+/// Why a choice is whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Finish {
+    /// The model was done, or a stop text came.
+    Stop,
+    /// The limit of tokens was reached.
+    Length,
+    /// The model waits for outputs.
+    ToolCalls,
+}
+
+/// Why a choice will never be whole.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// The turn failed.
+    Agent(AgentError),
+    /// The model's answer is not what the caller demanded.
+    NotHonoured {
+        /// For programs.
+        code: &'static str,
+        /// For people.
+        message: &'static str,
+    },
+    /// Somebody else stopped the turn.
+    Interrupted,
+}
+
+/// One choice, from its turn's first event to its end.
+#[derive(Debug)]
+pub struct Choice {
+    stop: StopMatcher,
+    limit: Option<TokenLimit>,
+    must_call: bool,
+    parallel: bool,
+    /// The text so far, where it must be JSON in the end.
+    json: Option<String>,
+    usage: Usage,
+    /// The model's current step was cut short, so its cost is not known.
+    cut: bool,
+    done: bool,
+    last_reasoning: Option<(portcullis_agent::ItemId, u32)>,
+}
+
+impl Choice {
+    /// A choice under the request's rules.
+    pub fn new(request: &ChatRequest) -> Self {
+        Self {
+            stop: StopMatcher::new(request.stop.clone()),
+            limit: request.max_tokens.map(TokenLimit::new),
+            must_call: request.tool_choice == ToolChoice::Required,
+            parallel: request.parallel,
+            json: (request.format == Format::JsonObject).then(String::new),
+            usage: Usage::default(),
+            cut: false,
+            done: false,
+            last_reasoning: None,
+        }
+    }
+
+    /// Whether the choice has ended; later events are ignored.
+    pub fn done(&self) -> bool {
+        self.done
+    }
+
+    /// What it cost; `None` where the model was cut short and nobody knows.
+    pub fn usage(&self) -> Option<Usage> {
+        (!self.cut).then_some(self.usage)
+    }
+
+    /// What an event means. Ends with exactly one `Finish` or `Fail`.
+    pub fn on(&mut self, event: TurnEvent, emit: &mut dyn FnMut(Step)) {
+        if self.done {
+            return;
+        }
+        match event {
+            TurnEvent::Delta(delta) => match delta.kind {
+                DeltaKind::Message => self.text(delta.text, emit),
+                DeltaKind::ReasoningSummary { part } => {
+                    // Parts are paragraphs; the client reads one text.
+                    let here = Some((delta.item, part));
+                    if self.last_reasoning.is_some() && self.last_reasoning != here {
+                        emit(Step::Reasoning("\n\n".to_owned()));
+                    }
+                    self.last_reasoning = here;
+                    emit(Step::Reasoning(delta.text));
+                }
+            },
+            TurnEvent::ItemCompleted(Item::Message { refusal: Some(refusal), .. }) => {
+                emit(Step::Refusal(refusal));
+            }
+            TurnEvent::ItemCompleted(_) => {}
+            TurnEvent::StepCompleted(usage) => self.usage += usage,
+            TurnEvent::ToolCalls(mut calls) => {
+                self.flush(emit);
+                if !self.parallel {
+                    calls.truncate(1);
+                }
+                emit(Step::Calls(calls));
+                self.end(Step::Finish(Finish::ToolCalls), emit);
+            }
+            TurnEvent::Ended(Outcome::Completed) => {
+                self.flush(emit);
+                let end = self.verdict();
+                self.end(end, emit);
+            }
+            TurnEvent::Ended(Outcome::Interrupted) => self.end(Step::Fail(Failure::Interrupted), emit),
+            TurnEvent::Ended(Outcome::Failed(error)) => self.end(Step::Fail(Failure::Agent(error)), emit),
+        }
+    }
+
+    /// The turn's events are over without an outcome: that is a fault of ours, and never a clean end.
+    pub fn broke_off(&mut self, emit: &mut dyn FnMut(Step)) {
+        if !self.done {
+            self.end(Step::Fail(Failure::Agent(ErrorKind::Internal.into())), emit);
+        }
+    }
+
+    fn text(&mut self, text: String, emit: &mut dyn FnMut(Step)) {
+        let passed = self.stop.push(text);
+        if self.say(passed.text, emit) {
+            self.cut = true;
+            self.end(Step::Finish(Finish::Length), emit);
+        } else if passed.stopped {
+            self.cut = true;
+            let end = self.verdict();
+            self.end(end, emit);
+        }
+    }
+
+    /// Lets text out; says whether the limit of tokens is reached.
+    fn say(&mut self, mut text: String, emit: &mut dyn FnMut(Step)) -> bool {
+        let mut full = false;
+        if let Some(limit) = &mut self.limit
+            && let Allowed::UpTo(bytes) = limit.push(&text)
+        {
+            text.truncate(bytes);
+            full = true;
+        }
+        if !text.is_empty() {
+            if let Some(json) = &mut self.json {
+                json.push_str(&text);
+            }
+            emit(Step::Text(text));
+        }
+        full
+    }
+
+    fn flush(&mut self, emit: &mut dyn FnMut(Step)) {
+        let rest = self.stop.finish();
+        self.say(rest, emit);
+    }
+
+    /// Whether an answer that is whole is what the caller demanded.
+    fn verdict(&self) -> Step {
+        if self.must_call {
+            return Step::Fail(Failure::NotHonoured {
+                code: "tool_choice_not_honored",
+                message: "The model answered without calling a tool, which 'tool_choice' demanded.",
+            });
+        }
+        let is_object =
+            |text: &String| serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object());
+        if self.json.as_ref().is_some_and(|text| !is_object(text)) {
+            return Step::Fail(Failure::NotHonoured {
+                code: "response_format_not_honored",
+                message: "The model's answer is not a JSON object, which 'response_format' demanded.",
+            });
+        }
+        Step::Finish(Finish::Stop)
+    }
+
+    fn end(&mut self, step: Step, emit: &mut dyn FnMut(Step)) {
+        self.done = true;
+        emit(step);
+    }
+}

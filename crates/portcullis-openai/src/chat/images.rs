@@ -1,0 +1,91 @@
+//! Pictures in messages: what is let through.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use portcullis_agent::{ImageDetail, Part};
+
+use crate::read::{At, Read};
+
+/// Which pictures are let through.
+#[derive(Clone, Debug)]
+pub struct ImagePolicy {
+    /// How many in one request.
+    pub count: usize,
+    /// How large one may be, in bytes after decoding.
+    pub bytes: usize,
+    /// Hosts from which the model's provider may fetch pictures. Empty: only `data:` URLs.
+    pub hosts: Vec<String>,
+}
+
+impl ImagePolicy {
+    /// Reads the `image_url` object of a message part.
+    pub(crate) fn read(&self, image: &At<'_>) -> Read<Part> {
+        image.only(&["url", "detail"])?;
+        let url = image.need("url")?;
+        self.check(&url)?;
+        let detail = match image.get("detail")? {
+            None => ImageDetail::Auto,
+            Some(detail) => detail.word(&[
+                ("auto", ImageDetail::Auto),
+                ("low", ImageDetail::Low),
+                ("high", ImageDetail::High),
+                ("original", ImageDetail::Original),
+            ])?,
+        };
+        Ok(Part::Image { url: url.str()?.to_owned(), detail })
+    }
+
+    fn check(&self, url: &At<'_>) -> Read<()> {
+        let text = url.str()?;
+        if let Some(data) = text.strip_prefix("data:") {
+            return self.check_data(url, data);
+        }
+        let host = text
+            .strip_prefix("https://")
+            .map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(rest))
+            .filter(|host| !host.contains('@'))
+            .map(|authority| authority.split(':').next().unwrap_or(authority));
+        match host {
+            Some(host) if self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)) => Ok(()),
+            _ => Err(url
+                .fault(
+                    "Pictures are taken as base64 'data:' URLs; the operator has not listed this URL's host.",
+                )
+                .code("invalid_image_url")),
+        }
+    }
+
+    fn check_data(&self, url: &At<'_>, data: &str) -> Read<()> {
+        let fault = |message: String| url.fault(message).code("invalid_image_url");
+        let Some((kind, encoded)) = data.split_once(";base64,") else {
+            return Err(fault(
+                "A 'data:' URL must say its type and be base64: 'data:image/png;base64,…'.".to_owned(),
+            ));
+        };
+        if encoded.len() / 4 * 3 > self.bytes.saturating_add(2) {
+            return Err(fault(format!("A picture may have at most {} bytes.", self.bytes)));
+        }
+        let bytes =
+            STANDARD.decode(encoded).map_err(|_| fault("The picture is not valid base64.".to_owned()))?;
+        let Some(sniffed) = sniff(&bytes) else {
+            return Err(
+                fault("The picture is none of PNG, JPEG, GIF, WebP.".to_owned()).code("invalid_image_format")
+            );
+        };
+        if kind != sniffed && !(kind == "image/jpg" && sniffed == "image/jpeg") {
+            return Err(fault(format!("The URL says '{kind}', but the picture is '{sniffed}'.")));
+        }
+        Ok(())
+    }
+}
+
+/// The type of a picture by its first bytes.
+fn sniff(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some("image/png"),
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => None,
+    }
+}
