@@ -27,6 +27,9 @@ pub enum ErrorKind {
     /// Nobody offers this model.
     #[error("the model is not known")]
     ModelUnknown,
+    /// The model's answer reached the provider's own limit of output; what was said until then is good.
+    #[error("the model's answer reached its provider's limit")]
+    OutputLimit,
     /// The provider declined for policy reasons.
     #[error("the request was refused by the model's provider")]
     Refused,
@@ -69,6 +72,7 @@ impl ErrorKind {
             Self::InvalidInput(_) => "invalid_input",
             Self::ContextTooLong => "context_too_long",
             Self::ModelUnknown => "model_unknown",
+            Self::OutputLimit => "output_limit",
             Self::Refused => "refused",
             Self::Busy => "busy",
             Self::RateLimited { .. } => "rate_limited",

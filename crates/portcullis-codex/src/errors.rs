@@ -62,6 +62,13 @@ fn by_status(status: Option<u16>, message: &str) -> ErrorKind {
 
 /// `other`: a 400 of the upstream arrives so, with the upstream's JSON error body as its text.
 fn by_message(message: &str) -> ErrorKind {
+    if let Some(reason) = message.strip_prefix("Incomplete response returned, reason: ") {
+        return match reason.trim() {
+            "max_output_tokens" => ErrorKind::OutputLimit,
+            "content_filter" => ErrorKind::Refused,
+            _ => ErrorKind::Upstream,
+        };
+    }
     if upstream_body(message).is_some() { invalid(message) } else { ErrorKind::Upstream }
 }
 
@@ -105,6 +112,8 @@ mod tests {
             (r#""cyberPolicy""#, "", "refused"),
             (r#""aWordOfTheFuture""#, "boom", "upstream"),
             (r#""other""#, "stream disconnected before completion", "upstream"),
+            (r#""other""#, "Incomplete response returned, reason: max_output_tokens", "output_limit"),
+            (r#""other""#, "Incomplete response returned, reason: content_filter", "refused"),
             (r#""other""#, body, "invalid_input"),
             (r#""other""#, too_long, "context_too_long"),
             (r#"{"responseTooManyFailedAttempts":{"httpStatusCode":429}}"#, "", "rate_limited"),

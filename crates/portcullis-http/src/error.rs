@@ -179,7 +179,8 @@ impl From<AgentError> for ApiError {
                 Self::new(S::SERVICE_UNAVAILABLE, "server_error", "worker_lost", message)
                     .retry_after(Duration::from_secs(1))
             }
-            ErrorKind::Upstream => {
+            // A chat client sees it as the finish reason `length`; elsewhere it is the provider's failure.
+            ErrorKind::Upstream | ErrorKind::OutputLimit => {
                 let message = "The model's provider failed, or its answer broke off.";
                 Self::new(S::BAD_GATEWAY, "server_error", "upstream_error", message)
             }

@@ -99,7 +99,7 @@ async fn upstream_failures_keep_their_meaning() {
         Answer::failed("context_length_exceeded", "too long"),
         Answer::failed("rate_limit_exceeded", "slow down"),
         Answer::failed("insufficient_quota", "no money"),
-        Answer::incomplete("max_output_tokens"),
+        Answer::incomplete("content_filter"),
         Answer::text(["lost"]).cut_after(1),
     ];
     let mut seen = Vec::new();
@@ -113,6 +113,18 @@ async fn upstream_failures_keep_their_meaning() {
         seen.push(format!("{status} {body}"));
     }
     insta::assert_snapshot!("failures", seen.join("\n"));
+    gate.finish().await;
+}
+
+/// What the provider cut at its own limit is an answer, not a failure; its cost is not known.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_at_the_providers_limit_finishes_with_length() {
+    let gate = TestGate::start().await;
+    gate.model.enqueue(Answer::text(["As much ", "as fits"]).then_incomplete("max_output_tokens"));
+    let (status, body) = gate.ask(&question("Hi")).await;
+    let choice = &body["choices"][0];
+    assert_eq!((status, &choice["message"]["content"]), (200, &json!("As much as fits")));
+    assert_eq!((&choice["finish_reason"], body.get("usage")), (&json!("length"), None));
     gate.finish().await;
 }
 

@@ -1,5 +1,7 @@
 //! The gateway as its clients see it: the real pinned Codex behind it, a scripted model behind that.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
+mod access;
 mod chat;
+mod faults;
 mod support;

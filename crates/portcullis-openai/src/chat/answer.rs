@@ -131,6 +131,11 @@ impl Choice {
                 self.end(end, emit);
             }
             TurnEvent::Ended(Outcome::Interrupted) => self.end(Step::Fail(Failure::Interrupted), emit),
+            TurnEvent::Ended(Outcome::Failed(AgentError { kind: ErrorKind::OutputLimit, .. })) => {
+                self.flush(emit);
+                self.cut = true;
+                self.end(Step::Finish(Finish::Length), emit);
+            }
             TurnEvent::Ended(Outcome::Failed(error)) => self.end(Step::Fail(Failure::Agent(error)), emit),
         }
     }

@@ -1,0 +1,147 @@
+//! What must survive: clients side by side, workers that die, memory over many requests.
+
+use std::time::Duration;
+
+use portcullis_lab::Answer;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::support::{Options, PATIENCE, TestGate, eventually, question};
+
+/// Every answer is its own client's: the model echoes each client's word many times, at its own pace.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_side_by_side_get_their_own_answers() {
+    let gate = TestGate::start().await;
+    gate.model.respond_with(|request| {
+        let word = request.last_user_text().unwrap().to_owned();
+        let number: u64 = word.trim_start_matches("word-").parse().unwrap();
+        let pieces: Vec<String> = (0..8).map(|i| format!("{word}.{i} ")).collect();
+        Answer::text(pieces).every(Duration::from_millis(number % 4))
+    });
+    for round in 0..60 {
+        let ask = async |number: usize| {
+            // Staggered, so that one begins or ends in the middle of the other.
+            tokio::time::sleep(Duration::from_millis((number % 5) as u64 * 3)).await;
+            let word = format!("word-{number}");
+            let expected = (0..8).map(|i| format!("{word}.{i} ")).collect::<Vec<_>>().concat();
+            if number.is_multiple_of(2) {
+                let (status, body) = gate.ask(&question(&word)).await;
+                assert_eq!((status, &body["choices"][0]["message"]["content"]), (200, &json!(expected)));
+            } else {
+                let (status, text) = gate.stream(&question(&word)).await;
+                let said: String = text
+                    .lines()
+                    .filter_map(|line| {
+                        serde_json::from_str::<serde_json::Value>(line.strip_prefix("data: ")?).ok()
+                    })
+                    .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
+                    .collect();
+                assert_eq!((status, said), (200, expected));
+                assert!(text.ends_with("data: [DONE]\n\n"));
+            }
+        };
+        let number = round * 4;
+        tokio::join!(ask(number), ask(number + 1), ask(number + 2), ask(number + 3));
+    }
+    gate.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_fails_its_turns_and_is_replaced() {
+    let gate = TestGate::start().await;
+    gate.model.enqueue(Answer::text(["Half "]).hang());
+    let mut body = question("Hi");
+    body["stream"] = json!(true);
+    let mut streaming = gate.post(&body).send().await.unwrap();
+    assert!(!streaming.chunk().await.unwrap().unwrap().is_empty());
+
+    let pid = gate.agent.worker_pid().unwrap();
+    let killed = std::time::Instant::now();
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+    let rest = streaming.text().await.unwrap();
+    assert!(killed.elapsed() < Duration::from_secs(1), "the client waited {:?}", killed.elapsed());
+    assert!(rest.contains("\"code\":\"worker_lost\"") && !rest.contains("[DONE]"), "{rest}");
+
+    eventually("another worker is ready", async || {
+        gate.agent.worker_pid().is_some_and(|now| now != pid) && gate.agent.ready(PATIENCE).await
+    })
+    .await;
+    gate.model.enqueue(Answer::text(["Whole"]));
+    let (status, body) = gate.ask(&question("Hi")).await;
+    assert_eq!((status, &body["choices"][0]["message"]["content"]), (200, &json!("Whole")));
+    gate.finish().await;
+}
+
+/// A worker that is stopped answers nothing: calls meet their deadline, the worker is found out and replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_hangs_is_found_out_and_replaced() {
+    let gate = TestGate::start().await;
+    let pid = gate.agent.worker_pid().unwrap();
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::STOP).unwrap();
+    let asked = std::time::Instant::now();
+    let (status, body) = gate.ask(&question("Hi")).await;
+    assert_eq!((status, &body["error"]["code"]), (503, &json!("worker_lost")), "after {:?}", asked.elapsed());
+    eventually("another worker is ready", async || {
+        gate.agent.worker_pid().is_some_and(|now| now != pid)
+            && gate.agent.ready(Duration::from_millis(10)).await
+    })
+    .await;
+    gate.model.enqueue(Answer::text(["Whole"]));
+    assert_eq!(gate.ask(&question("Hi")).await.0, 200);
+    gate.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_gateway_says_so_at_once() {
+    let gate = TestGate::with(Options { turns: 1, ..Options::default() }).await;
+    gate.model.enqueue(Answer::text(["Half "]).hang());
+    let mut body = question("Hi");
+    body["stream"] = json!(true);
+    let mut streaming = gate.post(&body).send().await.unwrap();
+    assert!(!streaming.chunk().await.unwrap().unwrap().is_empty());
+    let response = gate.post(&question("Hi")).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers()["retry-after"].to_str().unwrap()), (429, "1"));
+    // The place is free when the worker says that the turn is over.
+    drop(streaming);
+    gate.model.respond_with(|_| Answer::text(["ok"]));
+    eventually("there is room again", async || gate.ask(&question("Hi")).await.0 == 200).await;
+    gate.finish().await;
+}
+
+/// Threads are let go of after use, so the worker's memory does not grow with the number of requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workers_memory_stays_flat() {
+    let gate = TestGate::start().await;
+    gate.model.respond_with(|_| Answer::text(["ok"]));
+    let rss_mib = || {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", gate.agent.worker_pid().unwrap())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    };
+    let mut samples = Vec::new();
+    for _ in 0..3 {
+        for _ in 0..100 {
+            assert_eq!(gate.ask(&question("Hi")).await.0, 200);
+        }
+        samples.push(rss_mib());
+    }
+    // Kept threads cost 1.1 MiB each: 100 of them would be 110.
+    assert!(samples[2] < samples[0] + 40, "MiB after 100, 200 and 300 requests: {samples:?}");
+    gate.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_running_answers_finish() {
+    let gate = TestGate::start().await;
+    gate.model.enqueue(Answer::text(["Half ", "whole"]).every(Duration::from_millis(300)));
+    let mut body = question("Hi");
+    body["stream"] = json!(true);
+    let mut streaming = gate.post(&body).send().await.unwrap();
+    let first = streaming.chunk().await.unwrap().unwrap();
+    let (text, ()) = tokio::join!(
+        async { String::from_utf8(first.to_vec()).unwrap() + &streaming.text().await.unwrap() },
+        gate.finish()
+    );
+    assert!(text.contains("whole") && text.ends_with("data: [DONE]\n\n"), "{text}");
+}
