@@ -22,7 +22,7 @@ pub use event::{Delta, DeltaKind, Item, Outcome, Reasoning, ToolCall, TurnEvent}
 pub use ids::{CallId, ItemId, ModelId, PrincipalId, RequestId, ThreadId, TurnId};
 pub use queue::{EventReceiver, EventSender, Overflow, event_queue};
 pub use readiness::{Condition, Readiness};
-pub use record::Record;
+pub use record::{EndedTurn, Record, TurnCounter};
 pub use request::{
     Author, HistoryItem, ImageDetail, Message, Part, ReasoningSummary, ToolOutput, ToolSpec, TurnOptions,
     TurnRequest,

@@ -1,7 +1,8 @@
-//! `Record<A>`: an agent whose turns leave one line in the log, whatever way they end.
+//! `Record<A>`: an agent whose turns leave one line in the log, whatever way they end, and are counted.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tracing::{info, warn};
@@ -13,15 +14,42 @@ use crate::{
 
 /// Writes one line per turn when it ends: who, which thread and model, the outcome, tokens and timings. Never a
 /// prompt, never an answer.
-#[derive(Debug)]
 pub struct Record<A> {
     inner: A,
+    counter: Arc<dyn TurnCounter>,
+}
+
+/// Who counts turns.
+pub trait TurnCounter: Send + Sync {
+    /// A turn has ended, or was not even started.
+    fn ended(&self, turn: &EndedTurn);
+}
+
+/// A turn that is over, without anything that was said in it.
+#[derive(Clone, Debug)]
+pub struct EndedTurn {
+    /// `completed`, `interrupted` or `failed`.
+    pub outcome: &'static str,
+    /// The kind of failure; empty where there was none.
+    pub error: &'static str,
+    /// What it cost, as far as it is known.
+    pub usage: Usage,
+    /// From the request to the first event.
+    pub first_event: Option<Duration>,
+    /// From the request to the end.
+    pub duration: Duration,
 }
 
 impl<A> Record<A> {
     /// Wraps an agent.
-    pub fn new(inner: A) -> Self {
-        Self { inner }
+    pub fn new(inner: A, counter: Arc<dyn TurnCounter>) -> Self {
+        Self { inner, counter }
+    }
+}
+
+impl<A: std::fmt::Debug> std::fmt::Debug for Record<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
 
@@ -46,9 +74,11 @@ impl<A: Agent> Agent for Record<A> {
         match self.inner.start_turn(request).await {
             Ok(turn) => {
                 let (thread, turn_id) = (turn.thread().clone(), turn.id().clone());
+                let counter = Arc::clone(&self.counter);
                 Ok(turn.map_source(|inner| Recorded {
                     inner,
                     line: Line {
+                        counter,
                         request: id,
                         principal,
                         model,
@@ -63,6 +93,13 @@ impl<A: Agent> Agent for Record<A> {
                 }))
             }
             Err(error) => {
+                self.counter.ended(&EndedTurn {
+                    outcome: "failed",
+                    error: error.kind.word(),
+                    usage: Usage::default(),
+                    first_event: None,
+                    duration: started.elapsed(),
+                });
                 warn!(
                     request.id = %id, principal = %principal, model = %model,
                     error.kind = error.kind.word(), error.cause = error.cause_chain(),
@@ -80,6 +117,7 @@ struct Recorded {
 }
 
 struct Line {
+    counter: Arc<dyn TurnCounter>,
     request: RequestId,
     principal: PrincipalId,
     model: ModelId,
@@ -129,6 +167,13 @@ impl Line {
             Outcome::Failed(error) => (error.kind.word(), error.cause_chain()),
             Outcome::Completed | Outcome::Interrupted => ("", String::new()),
         };
+        self.counter.ended(&EndedTurn {
+            outcome: outcome.word(),
+            error: kind,
+            usage: self.usage,
+            first_event: self.first_event.map(|at| at - self.started),
+            duration: self.started.elapsed(),
+        });
         let failed_here = matches!(outcome, Outcome::Failed(e) if matches!(e.kind, ErrorKind::WorkerLost | ErrorKind::Internal));
         macro_rules! line {
             ($level:ident) => {
@@ -158,6 +203,6 @@ impl Drop for Line {
     }
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -82,7 +82,7 @@ pub enum Part {
     Refusal(String),
     /// A picture.
     Image {
-        /// A `data:` URL, or an `https:` URL that the operator allowed.
+        /// A `data:` URL.
         url: String,
         /// How closely the model looks.
         detail: ImageDetail,

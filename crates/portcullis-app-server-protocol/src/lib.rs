@@ -15,7 +15,7 @@ pub use envelope::{
 };
 pub use notifications::{
     AgentMessageDelta, CodexErrorInfo, ErrorNotification, FunctionCall, HttpFailure, ItemCompleted,
-    LoginCompleted, Notification, RawReasoning, RawResponseCompleted, RawResponseItemCompleted,
+    ItemStarted, LoginCompleted, Notification, RawReasoning, RawResponseCompleted, RawResponseItemCompleted,
     ReasoningSummaryDelta, ResponseItem, StepUsage, SummaryText, ThreadItem, ToolCallRequest, TurnCompleted,
     TurnError, TurnStatus, Warning,
 };

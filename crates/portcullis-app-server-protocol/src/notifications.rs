@@ -10,6 +10,8 @@ pub enum Notification {
     AgentMessageDelta(AgentMessageDelta),
     /// A piece of the reasoning's summary.
     ReasoningSummaryDelta(ReasoningSummaryDelta),
+    /// An item has begun.
+    ItemStarted(ItemStarted),
     /// An item is whole, in Codex's form.
     ItemCompleted(ItemCompleted),
     /// An item is whole, in the model's own form.
@@ -34,7 +36,6 @@ impl Notification {
     /// Notifications that we do not read and ask not to be sent.
     pub const NOT_READ: &'static [&'static str] = &[
         "account/rateLimits/updated",
-        "item/started",
         "item/reasoning/summaryPartAdded",
         "remoteControl/status/changed",
         "thread/settings/updated",
@@ -50,6 +51,7 @@ impl Notification {
         Ok(match method {
             "item/agentMessage/delta" => Self::AgentMessageDelta(serde_json::from_str(text)?),
             "item/reasoning/summaryTextDelta" => Self::ReasoningSummaryDelta(serde_json::from_str(text)?),
+            "item/started" => Self::ItemStarted(serde_json::from_str(text)?),
             "item/completed" => Self::ItemCompleted(serde_json::from_str(text)?),
             "rawResponseItem/completed" => Self::RawItemCompleted(serde_json::from_str(text)?),
             "rawResponse/completed" => Self::RawResponseCompleted(serde_json::from_str(text)?),
@@ -93,6 +95,9 @@ pub struct ReasoningSummaryDelta {
     #[serde(default)]
     pub summary_index: u32,
 }
+
+/// An item that has begun.
+pub type ItemStarted = ItemCompleted;
 
 /// An item in Codex's form.
 #[derive(Debug, Deserialize)]

@@ -66,8 +66,8 @@ fn message(message: &Message) -> Value {
 
 fn content(part: &Part, text_type: &str) -> Value {
     match part {
-        Part::Text(text) => json!({"type": text_type, "text": text}),
-        Part::Refusal(text) => json!({"type": "refusal", "refusal": text}),
+        // Codex does not take a `refusal` part; what the model said then is still what it said.
+        Part::Text(text) | Part::Refusal(text) => json!({"type": text_type, "text": text}),
         Part::Image { url, detail } => {
             let mut image = json!({"type": "input_image", "image_url": url});
             if let Some(word) = detail_word(*detail) {
@@ -80,8 +80,8 @@ fn content(part: &Part, text_type: &str) -> Value {
 
 fn detail_word(detail: ImageDetail) -> Option<&'static str> {
     match detail {
-        ImageDetail::Auto => None,
-        ImageDetail::Low => Some("low"),
+        // Codex replaces a picture of `low` detail by a sentence, so that one is left to the model's choice.
+        ImageDetail::Auto | ImageDetail::Low => None,
         ImageDetail::High => Some("high"),
         ImageDetail::Original => Some("original"),
     }
@@ -149,14 +149,14 @@ mod tests {
             author: Author::User,
             parts: vec![
                 Part::Text("what is it?".to_owned()),
-                Part::Image { url: "data:image/png;base64,AA==".to_owned(), detail: ImageDetail::Low },
+                Part::Image { url: "data:image/png;base64,AA==".to_owned(), detail: ImageDetail::High },
             ],
         });
         let Replay { injected, input } = replay(&[picture]);
         assert!(input.is_empty());
         let expected = json!([{"type": "message", "role": "user", "content": [
             {"type": "input_text", "text": "what is it?"},
-            {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "low"},
+            {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "high"},
         ]}]);
         assert_eq!(Value::Array(injected), expected);
 

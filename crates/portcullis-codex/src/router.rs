@@ -194,7 +194,7 @@ fn address(notification: &Notification) -> Option<(&str, &str)> {
     match notification {
         Notification::AgentMessageDelta(n) => Some((&n.thread_id, &n.turn_id)),
         Notification::ReasoningSummaryDelta(n) => Some((&n.thread_id, &n.turn_id)),
-        Notification::ItemCompleted(n) => Some((&n.thread_id, &n.turn_id)),
+        Notification::ItemStarted(n) | Notification::ItemCompleted(n) => Some((&n.thread_id, &n.turn_id)),
         Notification::RawItemCompleted(n) => Some((&n.thread_id, &n.turn_id)),
         Notification::RawResponseCompleted(n) => Some((&n.thread_id, &n.turn_id)),
         Notification::Error(n) => Some((&n.thread_id, &n.turn_id)),

@@ -26,8 +26,14 @@ pub(crate) struct TurnState {
     requests: HashMap<CallId, Box<RawValue>>,
     /// Text of the current step has gone out; a retry of the step would say it twice.
     step_has_text: bool,
+    /// A message that was begun and of which nothing has come.
+    unsaid: Option<String>,
     last_error: Option<AgentError>,
 }
+
+/// Codex passes on nothing of a refusal but that a message was begun (measured on 0.169.0): no delta, no item,
+/// no raw item. The client must still learn that the model declined.
+const REFUSED: &str = "The model declined to answer. (Codex does not pass on the words of a refusal.)";
 
 impl TurnState {
     /// A turn with the caller's tools.
@@ -44,9 +50,15 @@ impl TurnState {
             Notification::ReasoningSummaryDelta(d) => {
                 self.delta(d.item_id, DeltaKind::ReasoningSummary { part: d.summary_index }, d.delta, emit);
             }
+            Notification::ItemStarted(started) => {
+                if let ThreadItem::AgentMessage { id, .. } = started.item {
+                    self.unsaid = Some(id);
+                }
+            }
             Notification::ItemCompleted(completed) => {
                 if let ThreadItem::AgentMessage { id, text } = completed.item {
                     self.step_has_text |= !text.is_empty();
+                    self.unsaid = None;
                     emit(TurnEvent::ItemCompleted(Item::Message { id: id.into(), text, refusal: None }));
                 }
             }
@@ -62,6 +74,14 @@ impl TurnState {
             Notification::RawResponseCompleted(step) => {
                 self.step_over = true;
                 self.step_has_text = false;
+                if let Some(id) = self.unsaid.take() {
+                    let refusal = Some(REFUSED.to_owned());
+                    emit(TurnEvent::ItemCompleted(Item::Message {
+                        id: id.into(),
+                        text: String::new(),
+                        refusal,
+                    }));
+                }
                 emit(TurnEvent::StepCompleted(usage(step.usage.unwrap_or_default())));
                 self.emit_calls_when_whole(emit);
             }
@@ -100,6 +120,7 @@ impl TurnState {
             return;
         }
         self.step_has_text = true;
+        self.unsaid = None;
         emit(TurnEvent::Delta(Delta { item: ItemId::from(item), kind, text }));
     }
 

@@ -9,6 +9,9 @@ use portcullis_agent::Agent;
 use portcullis_openai::chat;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
+use crate::parked::ParkedTurns;
+
 /// The parts a gateway is made of.
 pub struct Gateway {
     /// Who runs turns.
@@ -19,6 +22,8 @@ pub struct Gateway {
     pub settings: Settings,
     /// Weakened settings, in plain words; shown in `/readyz`.
     pub warnings: Vec<String>,
+    /// What is counted; the same that counts the agent's turns.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -34,6 +39,8 @@ pub struct Settings {
     pub aliases: BTreeMap<String, Alias>,
     /// How long the agent may work on one turn.
     pub deadline: Duration,
+    /// Turns that wait for the outputs of their caller's tools.
+    pub parking: Parking,
     /// How long a stream's head waits for the first event, so that an early error has its status.
     pub first_event: Duration,
     /// The largest body, in bytes.
@@ -42,6 +49,15 @@ pub struct Settings {
     pub chat: chat::Limits,
     /// What happens to sampling knobs that Codex does not have.
     pub sampling: chat::Sampling,
+}
+
+/// How turns wait for the outputs of their caller's tools.
+#[derive(Clone, Copy, Debug)]
+pub struct Parking {
+    /// How many may wait; one more and the oldest is given up. Each holds a place in the worker.
+    pub most: usize,
+    /// For how long.
+    pub wait: Duration,
 }
 
 /// Another name for a model, possibly with an effort.
@@ -59,6 +75,8 @@ pub(crate) struct App {
     pub(crate) keys: Arc<Keys>,
     pub(crate) settings: Settings,
     pub(crate) warnings: Vec<String>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) parked: ParkedTurns,
     /// No new work.
     pub(crate) draining: CancellationToken,
     /// Running streams end now.

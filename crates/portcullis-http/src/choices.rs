@@ -1,14 +1,20 @@
-//! The running turns behind one answer: a turn per choice, polled side by side.
+//! The running turns behind one answer: a turn per choice, polled side by side. A turn that waits for its caller's
+//! tools is parked; any other is dropped, and so interrupted, when its choice is whole.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use portcullis_agent::{Turn, Usage};
+use portcullis_agent::{Turn, TurnRequest, Usage};
 use portcullis_openai::chat::{Choice, Step};
 
+use crate::app::App;
+use crate::parked::Conversation;
+
 /// The running turns behind one answer.
-#[derive(Debug)]
 pub(crate) struct Choices {
+    app: Arc<App>,
+    request: TurnRequest,
     running: Vec<Running>,
     /// Steps that were made and not taken, with the choice they belong to. Bounded: an event makes a few.
     steps: std::collections::VecDeque<(usize, Step)>,
@@ -24,9 +30,14 @@ struct Running {
 }
 
 impl Choices {
-    pub(crate) fn new(turns: Vec<Turn>, choice: impl Fn() -> Choice) -> Self {
+    pub(crate) fn new(
+        app: Arc<App>,
+        request: TurnRequest,
+        turns: Vec<Turn>,
+        choice: impl Fn() -> Choice,
+    ) -> Self {
         let running = turns.into_iter().map(|turn| Running { choice: choice(), turn: Some(turn) }).collect();
-        Self { running, steps: std::collections::VecDeque::new(), first: 0 }
+        Self { app, request, running, steps: std::collections::VecDeque::new(), first: 0 }
     }
 
     /// The next step of any choice; `None` when every choice has ended. Cancel safe.
@@ -58,8 +69,12 @@ impl Choices {
             Some(event) => choice.on(event, &mut emit),
             None => choice.broke_off(&mut emit),
         }
-        if choice.done() {
-            *turn = None;
+        if choice.done()
+            && let Some(turn) = turn.take()
+            && !choice.called().is_empty()
+        {
+            let conversation = Conversation::after(&self.request, choice.said(), choice.called());
+            self.app.parked.park(conversation, turn, choice.withheld());
         }
         true
     }

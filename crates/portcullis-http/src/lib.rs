@@ -8,12 +8,15 @@ mod auth;
 mod body;
 mod choices;
 mod error;
+mod metrics;
 mod model_names;
+mod parked;
 mod request_id;
 mod router;
 mod routes;
 mod server;
 mod sse;
 
-pub use app::{Alias, Gateway, Settings};
+pub use app::{Alias, Gateway, Parking, Settings};
+pub use metrics::Metrics;
 pub use server::{bind, serve};

@@ -39,6 +39,7 @@ pub(crate) async fn identify(State(app): State<Arc<App>>, mut request: Request, 
     }
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
     let status = response.status().as_u16();
+    app.metrics.answered(route, status);
     let head_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         request.id = id, http.method = %method, http.route = route, http.status = status, head_ms,

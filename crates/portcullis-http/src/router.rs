@@ -19,7 +19,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let v1 = Router::new()
         .route("/v1/models", get(models::list))
         .route("/v1/models/{model}", get(models::retrieve))
-        .route("/v1/chat/completions", post(chat::create));
+        .route("/v1/chat/completions", post(chat::create))
+        .route("/metrics", get(health::metrics));
     // Without one.
     let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
 

@@ -3,20 +3,24 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Gateway};
+use crate::parked::ParkedTurns;
 use crate::router::router;
 
 /// How long a client may take to send a request's head.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// How often parked turns are looked through for those that waited too long.
+const SWEEP: Duration = Duration::from_secs(1);
 /// How long the listener rests when the process is out of descriptors.
 const REST: Duration = Duration::from_millis(50);
 
@@ -33,14 +37,23 @@ pub async fn serve(
     stop: CancellationToken,
     drain: Duration,
 ) -> std::io::Result<()> {
-    let Gateway { agent, keys, settings, warnings } = gateway;
+    let Gateway { agent, keys, settings, warnings, metrics } = gateway;
     let ending = CancellationToken::new();
-    let app = App { agent, keys, settings, warnings, draining: stop.clone(), ending: ending.clone() };
-    let router = router(Arc::new(app));
+    let parked = ParkedTurns::new(settings.parking, Arc::clone(&metrics));
+    let (draining, ending_of_app) = (stop.clone(), ending.clone());
+    let app = App { agent, keys, settings, warnings, metrics, parked, draining, ending: ending_of_app };
+    let app = Arc::new(app);
+    let router = router(Arc::clone(&app));
+    let mut sweep = tokio::time::interval(SWEEP);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            _tick = sweep.tick() => {
+                app.parked.give_up_late(Instant::now());
+                continue;
+            }
             () = stop.cancelled() => break,
         };
         match accepted {
@@ -55,6 +68,8 @@ pub async fn serve(
         }
     }
     drop(listener);
+    // Their callers can come back only to another gateway, which replays the conversation.
+    app.parked.give_up_all();
     connections.close();
     if tokio::time::timeout(drain, connections.wait()).await.is_err() {
         tracing::warn!(

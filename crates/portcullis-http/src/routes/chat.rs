@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::future::{FutureExt as _, try_join_all};
 use http::{HeaderName, HeaderValue};
-use portcullis_agent::{HistoryItem, Message, Part, Turn, TurnOptions, TurnRequest};
+use portcullis_agent::{HistoryItem, Message, Part, TurnOptions, TurnRequest};
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::chat::{ChatRequest, ChatStream, Choice, Completion, Format, Step, StreamHead};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -44,9 +44,12 @@ pub(crate) async fn create(
         legacy_functions: request.legacy_functions,
     };
 
-    let turns = (0..request.n).map(|_| app.agent.start_turn(turn.clone()));
-    let turns: Vec<Turn> = try_join_all(turns).await?;
-    let choices = Choices::new(turns, || Choice::new(&request));
+    let parked = if request.n == 1 { app.parked.resume(&turn) } else { None };
+    let turns = match (parked, request.n) {
+        (Some(parked), _) => vec![parked],
+        (None, n) => try_join_all((0..n).map(|_| app.agent.start_turn(turn.clone()))).await?,
+    };
+    let choices = Choices::new(Arc::clone(&app), turn, turns, || Choice::new(&request));
     let mut response = if request.stream {
         stream(&app, head, choices, usize::try_from(request.n).unwrap_or(1)).await?
     } else {

@@ -1,14 +1,15 @@
-//! `/livez`: the process runs. `/readyz`: a turn could start now, or what is missing.
+//! `/livez`: the process runs. `/readyz`: a turn could start now, or what is missing. `/metrics`: what was counted.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
+use http::{StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::auth::Caller;
 
 /// The process runs.
 pub(crate) async fn live() -> Json<Value> {
@@ -28,4 +29,10 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
         "warnings": app.warnings,
     });
     (status, Json(body)).into_response()
+}
+
+/// What was counted, for Prometheus; with a key, since it tells how the gateway is used.
+pub(crate) async fn metrics(_caller: Caller, State(app): State<Arc<App>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response()
 }

@@ -116,7 +116,6 @@ async fn what_can_not_be_carried_out_is_refused_before_anything_runs() {
         said(Value::Array(vec![json!({"role": "user", "content": "x"}); 101])),
         user(json!("x".repeat(513 * 1024))),
         data("https://elsewhere.example/a.png"),
-        data("https://pictures.example@elsewhere.example/a.png"),
         data("file:///etc/passwd"),
         data("data:image/png;base64,AAAA"),
         data("data:image/jpeg;base64,iVBORw0KGgo="),

@@ -4,4 +4,6 @@
 mod access;
 mod chat;
 mod faults;
+mod shape;
 mod support;
+mod tools;

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_access::{KeyStore, Keys};
 use portcullis_agent::{Deadline, Record};
 use portcullis_codex::{AppServer, CodexBinary, CustomProvider, Provider, Settings as CodexSettings};
-use portcullis_http::{Alias, Gateway, Settings};
+use portcullis_http::{Alias, Gateway, Metrics, Parking, Settings};
 use portcullis_lab::ModelServer;
 use portcullis_openai::chat;
 use secrecy::ExposeSecret as _;
@@ -38,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) body_limit: usize,
     pub(crate) sampling: chat::Sampling,
     pub(crate) turns: usize,
+    pub(crate) parking: Parking,
     /// How often Codex repeats a stream that broke.
     pub(crate) stream_retries: u64,
     /// Run against OpenAI's provider, without a login.
@@ -52,6 +53,7 @@ impl Default for Options {
             body_limit: 1024 * 1024,
             sampling: chat::Sampling::Ignore,
             turns: 64,
+            parking: Parking { most: 4, wait: Duration::from_mins(1) },
             stream_retries: 0,
             openai: false,
         }
@@ -98,6 +100,7 @@ impl TestGate {
             ]
             .into(),
             deadline: options.deadline,
+            parking: options.parking,
             first_event: options.first_event,
             body_limit: options.body_limit,
             chat: chat::Limits {
@@ -105,19 +108,18 @@ impl TestGate {
                 text: 512 * 1024,
                 tools: 128,
                 tool_bytes: 64 * 1024,
-                images: chat::ImagePolicy {
-                    count: 4,
-                    bytes: 256 * 1024,
-                    hosts: vec!["pictures.example".to_owned()],
-                },
+                images: chat::ImagePolicy { count: 4, bytes: 256 * 1024 },
             },
             sampling: options.sampling,
         };
+        let metrics = Arc::new(Metrics::default());
+        let counter = Arc::clone(&metrics);
         let gateway = Gateway {
-            agent: Arc::new(Record::new(Deadline::new(Arc::clone(&agent)))),
+            agent: Arc::new(Record::new(Deadline::new(Arc::clone(&agent)), counter)),
             keys: Arc::new(Keys::open(store.path()).unwrap()),
             settings,
             warnings: Vec::new(),
+            metrics,
         };
         let listener = portcullis_http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

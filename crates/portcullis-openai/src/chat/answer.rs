@@ -1,7 +1,7 @@
 //! One choice of an answer: what a turn's events mean to a chat client. Streaming and whole answers are both
 //! made of its steps.
 
-use portcullis_agent::{AgentError, DeltaKind, ErrorKind, Item, Outcome, ToolCall, TurnEvent, Usage};
+use portcullis_agent::{AgentError, CallId, DeltaKind, ErrorKind, Item, Outcome, ToolCall, TurnEvent, Usage};
 use serde_json::Value;
 
 use super::request::{ChatRequest, Format, ToolChoice};
@@ -59,12 +59,18 @@ pub struct Choice {
     limit: Option<TokenLimit>,
     must_call: bool,
     parallel: bool,
-    /// The text so far, where it must be JSON in the end.
-    json: Option<String>,
+    /// The text must be a JSON object in the end.
+    must_be_object: bool,
     usage: Usage,
     /// The model's current step was cut short, so its cost is not known.
     cut: bool,
     done: bool,
+    /// The calls that went out.
+    called: Vec<ToolCall>,
+    /// Calls of the same step that did not: the caller allows one at a time.
+    withheld: Vec<CallId>,
+    /// All text that went out, for whoever must know what the client will send back.
+    said: String,
     last_reasoning: Option<(portcullis_agent::ItemId, u32)>,
 }
 
@@ -76,10 +82,13 @@ impl Choice {
             limit: request.max_tokens.map(TokenLimit::new),
             must_call: request.tool_choice == ToolChoice::Required,
             parallel: request.parallel,
-            json: (request.format == Format::JsonObject).then(String::new),
+            must_be_object: request.format == Format::JsonObject,
             usage: Usage::default(),
             cut: false,
             done: false,
+            called: Vec::new(),
+            withheld: Vec::new(),
+            said: String::new(),
             last_reasoning: None,
         }
     }
@@ -87,6 +96,21 @@ impl Choice {
     /// Whether the choice has ended; later events are ignored.
     pub fn done(&self) -> bool {
         self.done
+    }
+
+    /// The calls that went out; the turn waits for their outputs when there are any.
+    pub fn called(&self) -> &[ToolCall] {
+        &self.called
+    }
+
+    /// Calls that did not go out and that the turn waits for, too.
+    pub fn withheld(&self) -> &[CallId] {
+        &self.withheld
+    }
+
+    /// The text that went out so far.
+    pub fn said(&self) -> &str {
+        &self.said
     }
 
     /// What it cost; `None` where the model was cut short and nobody knows.
@@ -120,8 +144,10 @@ impl Choice {
             TurnEvent::ToolCalls(mut calls) => {
                 self.flush(emit);
                 if !self.parallel {
-                    calls.truncate(1);
+                    self.withheld =
+                        calls.split_off(1.min(calls.len())).into_iter().map(|call| call.id).collect();
                 }
+                self.called.clone_from(&calls);
                 emit(Step::Calls(calls));
                 self.end(Step::Finish(Finish::ToolCalls), emit);
             }
@@ -169,9 +195,7 @@ impl Choice {
             full = true;
         }
         if !text.is_empty() {
-            if let Some(json) = &mut self.json {
-                json.push_str(&text);
-            }
+            self.said.push_str(&text);
             emit(Step::Text(text));
         }
         full
@@ -190,9 +214,8 @@ impl Choice {
                 message: "The model answered without calling a tool, which 'tool_choice' demanded.",
             });
         }
-        let is_object =
-            |text: &String| serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object());
-        if self.json.as_ref().is_some_and(|text| !is_object(text)) {
+        let is_object = || serde_json::from_str::<Value>(&self.said).is_ok_and(|value| value.is_object());
+        if self.must_be_object && !is_object() {
             return Step::Fail(Failure::NotHonoured {
                 code: "response_format_not_honored",
                 message: "The model's answer is not a JSON object, which 'response_format' demanded.",

@@ -13,8 +13,6 @@ pub struct ImagePolicy {
     pub count: usize,
     /// How large one may be, in bytes after decoding.
     pub bytes: usize,
-    /// Hosts from which the model's provider may fetch pictures. Empty: only `data:` URLs.
-    pub hosts: Vec<String>,
 }
 
 impl ImagePolicy {
@@ -36,21 +34,11 @@ impl ImagePolicy {
     }
 
     fn check(&self, url: &At<'_>) -> Read<()> {
-        let text = url.str()?;
-        if let Some(data) = text.strip_prefix("data:") {
-            return self.check_data(url, data);
-        }
-        let host = text
-            .strip_prefix("https://")
-            .map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(rest))
-            .filter(|host| !host.contains('@'))
-            .map(|authority| authority.split(':').next().unwrap_or(authority));
-        match host {
-            Some(host) if self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)) => Ok(()),
-            _ => Err(url
-                .fault(
-                    "Pictures are taken as base64 'data:' URLs; the operator has not listed this URL's host.",
-                )
+        // Codex takes no remote pictures, and the gateway fetches nothing from addresses that a client chose.
+        match url.str()?.strip_prefix("data:") {
+            Some(data) => self.check_data(url, data),
+            None => Err(url
+                .fault("Pictures are taken as base64 'data:' URLs only; this gateway fetches nothing.")
                 .code("invalid_image_url")),
         }
     }

@@ -1,0 +1,38 @@
+# The two commands: `make demo` and `make test`. Everything they need is put into this directory, nothing global.
+
+CARGO ?= cargo
+NPM ?= npm
+# Flags for `make demo`, such as ARGS='--bind 127.0.0.1:9000'.
+ARGS ?=
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+CODEX := tools/codex/node_modules/.bin/codex
+# npm writes this file last, so it is older than the lock file whenever the lock file has changed since.
+CODEX_INSTALLED := tools/codex/node_modules/.package-lock.json
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build codex test lint
+
+help: ## Say what can be made.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: codex build ## Start the gateway on the built-in demo model. No login, no configuration.
+	@exec '$(TARGET_DIR)/release/portcullis' demo --codex-bin $(CODEX) $(ARGS)
+
+build: ## Build the gateway.
+	$(CARGO) build --release --locked -p portcullis
+
+codex: $(CODEX_INSTALLED) ## Put the pinned Codex CLI into tools/codex.
+
+$(CODEX_INSTALLED): tools/codex/package-lock.json
+	@command -v $(NPM) > /dev/null || { echo 'error: there is no `$(NPM)`; it comes with Node.js (hint: apt install npm)' >&2; exit 1; }
+	$(NPM) ci --no-audit --no-fund --prefix tools/codex
+	@touch $@
+
+test: codex ## Run all tests, against the real Codex.
+	@if $(CARGO) nextest --version > /dev/null 2>&1; then set -x; $(CARGO) nextest run --workspace --locked; \
+	else set -x; $(CARGO) test --workspace --locked; fi
+
+lint: ## Check formatting and lints.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings

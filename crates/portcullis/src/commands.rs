@@ -1,0 +1,57 @@
+//! What can be asked for. One file per command: its flags, its help, what it does.
+
+mod config;
+mod demo;
+mod key;
+mod lab;
+mod login;
+mod serve;
+
+use anyhow::Context as _;
+
+use crate::environment::Environment;
+use crate::exit;
+
+/// Portcullis: a guarded gate in front of the Codex CLI.
+///
+/// Apps that speak the OpenAI API use the agent that you signed in once, each with a key of its own.
+#[derive(clap::Parser)]
+#[command(name = "portcullis", version, arg_required_else_help = true, after_help = FIRST_STEPS, after_long_help = format!("{FIRST_STEPS}\n\n{}", exit::HELP))]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const FIRST_STEPS: &str = "\
+First steps:
+  portcullis demo                      try it without a login
+  portcullis login                     sign Codex in
+  portcullis key create --name my-app  make a key for an app
+  portcullis serve                     start the gateway";
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Demo(demo::Args),
+    Key(key::Args),
+    Login(login::Args),
+    Config(config::Args),
+    Lab(lab::Args),
+}
+
+/// Runs the command to its end.
+pub(crate) fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve(args) => wait_for(serve::run(args, environment)),
+        Command::Demo(args) => wait_for(demo::run(args, environment)),
+        Command::Key(args) => key::run(args, environment),
+        Command::Login(args) => wait_for(login::run(args, environment)),
+        Command::Config(args) => config::run(args, environment),
+        Command::Lab(args) => wait_for(lab::run(args)),
+    }
+}
+
+fn wait_for(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("the program cannot start its threads")?.block_on(command)
+}

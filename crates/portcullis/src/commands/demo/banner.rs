@@ -1,0 +1,56 @@
+//! What the demo says when it is ready: what runs, what it is not, how to use it, how to stop it.
+//!
+//! It shows the key, which nothing else ever does after its making; see `key` for where its text is kept.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+const QUESTION: &str = r#"{"model":"codex","stream":true,"messages":[{"role":"user","content":"What is 12*7? And what are you?"}]}"#;
+
+/// For stdout.
+pub(super) fn banner(address: SocketAddr, codex_version: &str, key: &SecretString) -> String {
+    let base_url = format!("http://{}/v1", reachable(address));
+    let key = key.expose_secret();
+    format!(
+        "
+Portcullis is running: an OpenAI-compatible gateway in front of the real Codex CLI {codex_version}.
+
+The model behind it is Portcullis's built-in demo model, a small script and not a real model.
+No login is used, and nothing leaves this machine.
+
+  Base URL  {base_url}
+  API key   {key}
+
+Try it in another terminal; the answer streams word by word:
+
+  curl -N {base_url}/chat/completions -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{QUESTION}'
+
+Stop it with Ctrl-C. For a real model: `portcullis login`, then `portcullis serve`.
+"
+    )
+}
+
+/// An address that a client on this machine can use: `0.0.0.0` is none.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_can_be_used() {
+        for (bound, shown) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("10.0.0.1:3", "10.0.0.1:3")]
+        {
+            assert_eq!(reachable(bound.parse().unwrap()).to_string(), shown);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `portcullis login`: the operator signs Codex in, with a code typed into a browser on any machine.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use portcullis_codex::LoginPrompt;
+
+use crate::environment::Environment;
+use crate::flags::{Codex, Home, Layers};
+use crate::signals::Signals;
+use crate::{gateway, logging, print};
+
+/// How long a person may take. OpenAI's codes live as long.
+const WITHIN: Duration = Duration::from_mins(15);
+
+/// Sign Codex in, once, with your own account.
+///
+/// Shows a page and a code; the browser may be on another machine. Codex keeps the login in its home (see
+/// `codex.home` in `portcullis config show`); Portcullis never reads it. A running gateway notices it by itself.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    home: Home,
+    #[command(flatten)]
+    codex: Codex,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis login
+  portcullis login --codex-bin tools/codex/node_modules/.bin/codex";
+
+pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
+    let config = Layers::of(environment, args.home).codex(args.codex).config()?;
+    logging::start(&config.log, environment);
+    let mut signals = Signals::listen()?;
+    let signing_in = async {
+        let binary = gateway::find_codex(config.codex.bin.as_deref(), environment).await?;
+        anyhow::Ok(portcullis_codex::login(&binary, &config.codex.home, WITHIN, show).await?)
+    };
+    // Dropping the sign-in ends the Codex that it runs.
+    let who = tokio::select! {
+        signed_in = signing_in => signed_in?,
+        signal = signals.next() => bail!("{signal} came before anybody was signed in"),
+    };
+    Ok(print::page(&format!("Signed in: {who}. The login is in `{}`.", config.codex.home))?)
+}
+
+fn show(LoginPrompt { url, code }: LoginPrompt) {
+    let text = format!(
+        "To sign Codex in, open this page in a browser, on any machine:\n\n  {url}\n\nand type in this code:\n\n  \
+         {code}\n\nType it only on that page, and give it to nobody. Waiting for you, at most {} minutes …",
+        WITHIN.as_secs() / 60
+    );
+    // If nobody can read it, the wait ends by itself.
+    let _ = print::page(&text);
+}

@@ -1,0 +1,91 @@
+//! `portcullis serve`: the gateway.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use portcullis_agent::Agent as _;
+use portcullis_codex::AppServer;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::flags::{Codex, Home, Layers};
+use crate::gateway::{Gateway, StateDir};
+use crate::logging;
+use crate::signals::Signals;
+
+/// How long the first start of the worker may take before the log says that something is wrong.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Start the gateway.
+///
+/// Runs until Ctrl-C or SIGTERM: then new requests are refused, running ones have ten seconds, and everything that
+/// was started is ended. A second signal does not wait.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    home: Home,
+    /// Where the gateway listens; port 0 is any free one; [http] bind in the file [default: 127.0.0.1:8320].
+    #[arg(long, value_name = "ADDR")]
+    bind: Option<SocketAddr>,
+    #[command(flatten)]
+    codex: Codex,
+    /// The model behind the names `codex` and `codex-high`; [codex] model in the file.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Who serves the model: the Codex login, or the built-in demo model; [provider] kind in the file.
+    #[arg(long, value_parser = ["openai", "lab"])]
+    provider: Option<String>,
+    /// How log lines look; [log] format in the file.
+    #[arg(long, value_parser = ["text", "json"])]
+    log_format: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis serve
+  portcullis serve --bind 127.0.0.1:9000 --model gpt-5.5
+  portcullis serve --config /etc/portcullis/portcullis.toml --log-format json
+  PORTCULLIS__LOG__LEVEL=debug portcullis serve";
+
+impl Args {
+    fn config(self, environment: &Environment) -> anyhow::Result<Config> {
+        let layers = Layers::of(environment, self.home)
+            .codex(self.codex)
+            .flag("--bind", "http.bind", self.bind)
+            .flag("--model", "codex.model", self.model)
+            .flag("--provider", "provider.kind", self.provider)
+            .flag("--log-format", "log.format", self.log_format);
+        Ok(layers.config()?)
+    }
+}
+
+pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
+    let config = args.config(environment)?;
+    logging::start(&config.log, environment);
+    let mut signals = Signals::listen()?;
+    let state = StateDir::claim(&config.state.dir)?;
+    let gateway = tokio::select! {
+        started = Gateway::start(&config, state, environment) => started?,
+        _ = signals.next() => return Ok(()),
+    };
+    gateway
+        .run(signals, async |codex| {
+            say_when_ready(codex).await;
+            Ok(())
+        })
+        .await
+}
+
+/// One line in the log about whether turns can run, and what to do if not.
+async fn say_when_ready(codex: &AppServer) {
+    codex.ready(READY_WITHIN).await;
+    let readiness = codex.readiness().await;
+    if readiness.ready {
+        info!("Ready for turns");
+    }
+    for condition in readiness.conditions.iter().filter(|condition| condition.required && !condition.ok) {
+        warn!(condition.name, "Not ready for turns: {}", condition.message);
+    }
+}

@@ -1,0 +1,116 @@
+//! Reads every key once and makes the configuration; the rules between keys are here and in `provider`.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::given::dotted;
+use super::meaning::Meaning;
+use super::provider::provider;
+use super::reader::Reader;
+use super::{Alias, Codex, Config, Http, Limits, Log, OpenAi, Origin, Place, Problem, State, Turn};
+
+/// Whether rules between keys are checked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Rules {
+    /// The layers are complete.
+    Check,
+    /// Part of the file is unknown, so that what seems to be missing may be there.
+    Skip,
+}
+
+/// Reads in the order of the table. The result is to be thrown away when the reader has problems.
+pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules) -> Config {
+    let http = Http { bind: reader.value("http.bind") };
+    let dir = state_dir(reader, env);
+    let codex = Codex {
+        bin: reader.optional("codex.bin"),
+        home: reader.or_computed("codex.home", || Some(dir.join("codex"))).unwrap_or_default(),
+        model: reader.value("codex.model"),
+    };
+    Config {
+        http,
+        state: State { dir },
+        provider: provider(reader, rules),
+        turn: Turn {
+            deadline: reader.value("turn.deadline"),
+            first_event: reader.value("turn.first_event"),
+            parked: reader.value("turn.parked"),
+        },
+        limits: Limits {
+            body: reader.value("limits.body"),
+            messages: reader.value("limits.messages"),
+            text: reader.value("limits.text"),
+            turns: reader.value("limits.turns"),
+        },
+        openai: OpenAi { sampling: reader.value("openai.sampling") },
+        log: Log { format: reader.value("log.format"), level: reader.value("log.level") },
+        aliases: aliases(reader, &codex.model),
+        codex,
+    }
+}
+
+fn state_dir(reader: &mut Reader, env: &[(String, String)]) -> Utf8PathBuf {
+    // The XDG specification has relative paths ignored.
+    let absolute = |wanted: &str| {
+        let found = env.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| Utf8Path::new(value)).filter(|path| path.is_absolute())
+    };
+    let given = reader.place(&["state.dir"]).is_some();
+    let dir = reader.or_computed("state.dir", || {
+        let state_home = absolute("XDG_STATE_HOME").map(Utf8Path::to_owned);
+        let home = || absolute("HOME").map(|home| home.join(".local/state"));
+        state_home.or_else(home).map(|state| state.join("portcullis"))
+    });
+    if dir.is_none() && !given {
+        let what = "has no default here, as neither XDG_STATE_HOME nor HOME is an absolute path";
+        let hint = "set `dir` in `[state]`, or PORTCULLIS__STATE__DIR";
+        reader.problem(Problem::of_key(Place::Default, "state.dir", what).hint(hint));
+    }
+    dir.unwrap_or_default()
+}
+
+fn aliases(reader: &mut Reader, default_model: &str) -> BTreeMap<String, Alias> {
+    let mut aliases = BTreeMap::new();
+    for name in reader.names_below(&["aliases"]) {
+        let path = |key: &str| vec!["aliases".to_owned(), name.clone(), key.to_owned()];
+        let place = reader.place(&["aliases", &name]).unwrap_or(Place::Default);
+        let has_model = reader.place(&["aliases", &name, "model"]).is_some();
+        let shown = dotted(&path("model")[..2]);
+        if !is_model_name(&name) {
+            let problem = Problem::of_key(place.clone(), &shown, "is not a model name");
+            reader.problem(problem.hint("expected 1 to 128 letters, digits, `.`, `_`, `-`, `:` or `/`"));
+        }
+        let model: Option<String> = reader.at(&path("model"));
+        let effort = reader.at(&path("effort"));
+        match model {
+            Some(model) => {
+                aliases.insert(name, Alias { model, effort });
+            }
+            None if !has_model => {
+                let problem = Problem::of_key(place, shown, "names no model");
+                reader.problem(problem.hint("add `model`"));
+            }
+            None => {}
+        }
+    }
+    // A default gives way as a whole: its effort must not leak into an alias that the user made.
+    for (name, effort) in [("codex", None), ("codex-high", Some("high"))] {
+        if !aliases.contains_key(name) {
+            let alias = Alias { model: default_model.to_owned(), effort: effort.map(str::to_owned) };
+            let mut note = |key: &str, value: Option<String>| {
+                reader.note(format!("aliases.{name}.{key}"), value, Origin::Default, None);
+            };
+            note("model", Some(alias.model.show()));
+            note("effort", alias.effort.as_ref().map(Meaning::show));
+            aliases.insert(name.to_owned(), alias);
+        }
+    }
+    aliases
+}
+
+fn is_model_name(name: &str) -> bool {
+    let allowed =
+        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-' | ':' | '/');
+    (1..=128).contains(&name.len()) && name.chars().all(allowed)
+}

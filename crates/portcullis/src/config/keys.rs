@@ -1,0 +1,200 @@
+//! The table of everything that can be set, and the reference page made from it.
+
+use std::fmt::Write as _;
+
+/// Stands for a name of the user's own in [`Key::name`].
+const FREE: &str = "<name>";
+
+/// One thing that can be set.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Dotted; a part may be `<name>`.
+    pub(super) name: &'static str,
+    /// The kind of value, as the reference says it and as the reading type has it.
+    pub(super) kind: &'static str,
+    pub(super) default: Standard,
+    what: &'static str,
+}
+
+/// What holds when a key is not set.
+#[derive(Debug)]
+pub(super) enum Standard {
+    /// This text, read like an environment variable.
+    Text(&'static str),
+    /// Something that depends on other values, in words.
+    Computed(&'static str),
+    /// Nothing.
+    Unset,
+}
+
+/// What a path of names is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lookup {
+    Key(&'static Key),
+    /// A table that holds keys.
+    Section,
+    Unknown,
+}
+
+const fn key(name: &'static str, kind: &'static str, default: Standard, what: &'static str) -> Key {
+    Key { name, kind, default, what }
+}
+
+use Standard::{Computed, Text, Unset};
+
+/// In the order in which `config show` and the reference print them.
+static KEYS: [Key; 28] = [
+    key("http.bind", "address", Text("127.0.0.1:8320"), "Where the gateway listens."),
+    key(
+        "state.dir",
+        "path",
+        Computed("`$XDG_STATE_HOME/portcullis` or `~/.local/state/portcullis`"),
+        "Keys, login and everything else that Portcullis keeps.",
+    ),
+    key("codex.bin", "path", Unset, "The Codex program. Looked for when unset."),
+    key(
+        "codex.home",
+        "path",
+        Computed("`<state.dir>/codex`"),
+        "The home of Codex, with the operator's login.",
+    ),
+    key("codex.model", "text", Text("gpt-5.5"), "The model that the default aliases stand for."),
+    key(
+        "provider.kind",
+        "`openai`, `lab` or `custom`",
+        Text("openai"),
+        "Who serves the model: the operator's login, the built-in demo model, or another server. \
+         All other keys of `[provider]` are for `custom`.",
+    ),
+    key("provider.name", "text", Text("custom"), "What the server is called in messages."),
+    key(
+        "provider.base_url",
+        "URL",
+        Unset,
+        "Where it is; required for `custom`. Without user, password and query.",
+    ),
+    key("provider.requires_openai_auth", "boolean", Text("false"), "Send the operator's login to it."),
+    key("provider.key_file", "path", Unset, "A file with the API key for it."),
+    key("provider.supports_websockets", "boolean", Text("false"), "It can stream over WebSockets."),
+    key("provider.request_max_retries", "whole number", Unset, "How often a failed request is repeated."),
+    key("provider.stream_max_retries", "whole number", Unset, "How often a broken stream is resumed."),
+    key("provider.stream_idle_timeout", "duration", Unset, "A stream silent for so long is broken."),
+    key("provider.http_headers.<name>", "hidden text", Unset, "A header for every request to it."),
+    key("provider.query_params.<name>", "hidden text", Unset, "A query parameter for every request to it."),
+    key("turn.deadline", "duration", Text("10m"), "The longest that a turn may take."),
+    key(
+        "turn.first_event",
+        "duration",
+        Text("15s"),
+        "How long a streamed answer waits for its first event. Until then an error has its own status; after that the \
+         answer begins, still empty.",
+    ),
+    key(
+        "turn.parked",
+        "duration",
+        Text("5m"),
+        "How long a turn waits for the results of the client's tools.",
+    ),
+    key("limits.body", "size", Text("20MiB"), "The largest request body."),
+    key("limits.messages", "count", Text("2048"), "The most messages in a request."),
+    key("limits.text", "size", Text("4MiB"), "The most text in a request."),
+    key("limits.turns", "count", Text("64"), "The most turns that run at once."),
+    key(
+        "openai.sampling",
+        "`ignore` or `reject`",
+        Text("ignore"),
+        "What happens to `temperature` and other knobs that Codex does not have: they have no effect and are named in \
+         the header `x-portcullis-ignored`, or the request is refused.",
+    ),
+    key("log.format", "`text` or `json`", Text("text"), "How log lines look."),
+    key(
+        "log.level",
+        "log filter",
+        Text("info"),
+        "A level (`off`, `error`, `warn`, `info`, `debug`, `trace`) or a tracing filter \
+         such as `info,portcullis_http=debug`.",
+    ),
+    key("aliases.<name>.model", "text", Unset, "The model that this name stands for; required."),
+    key("aliases.<name>.effort", "text", Unset, "The reasoning effort that this name stands for."),
+];
+
+/// The table's entry of this exact name.
+pub(super) fn named(name: &str) -> &'static Key {
+    KEYS.iter().find(|key| key.name == name).expect("the program reads only keys of its table")
+}
+
+/// What is at this path?
+pub(super) fn lookup(path: &[String]) -> Lookup {
+    let mut below = KEYS.iter().filter(|key| starts_with(key, path)).peekable();
+    match below.peek() {
+        None => Lookup::Unknown,
+        Some(key) if key.name.split('.').count() == path.len() => Lookup::Key(key),
+        Some(_) => Lookup::Section,
+    }
+}
+
+/// The names that can follow this path; empty when any name can.
+pub(super) fn names_below(path: &[String]) -> Vec<&'static str> {
+    let mut names: Vec<_> = KEYS
+        .iter()
+        .filter(|key| starts_with(key, path))
+        .filter_map(|key| key.name.split('.').nth(path.len()))
+        .filter(|name| *name != FREE)
+        .collect();
+    names.dedup();
+    names
+}
+
+/// The dotted name of a key in another section that is called `name`.
+pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
+    let last = |key: &&Key| key.name.rsplit('.').next() == Some(name);
+    KEYS.iter().filter(|key| !key.name.contains(FREE)).find(last).map(|key| key.name)
+}
+
+/// The keys of `[provider]` that only `kind = "custom"` has.
+pub(super) fn custom_only(path: &[String]) -> bool {
+    path.first().is_some_and(|section| section == "provider") && path.get(1).is_some_and(|key| key != "kind")
+}
+
+fn starts_with(key: &Key, path: &[String]) -> bool {
+    let mut parts = key.name.split('.');
+    path.iter().all(|name| parts.next().is_some_and(|part| part == FREE || part == name))
+}
+
+/// All keys as a page.
+pub(crate) fn reference_markdown() -> String {
+    let mut page = String::from(INTRODUCTION);
+    let mut section = "";
+    for key in &KEYS {
+        let (this, _) = key.name.split_once('.').unwrap_or((key.name, ""));
+        if this != section {
+            section = this;
+            let _ =
+                write!(page, "\n## `[{section}]`\n\n| key | type | default | what |\n|---|---|---|---|\n");
+        }
+        let default = match key.default {
+            Text(text) => format!("`{text}`"),
+            Computed(words) => words.to_owned(),
+            Unset => "–".to_owned(),
+        };
+        let _ = writeln!(page, "| `{}` | {} | {default} | {} |", key.name, key.kind, key.what);
+    }
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+Defaults are overridden by the TOML file, that by the environment, and that by flags. `portcullis config show` prints
+every value and where it came from.
+
+- **Environment:** `http.bind` is `PORTCULLIS__HTTP__BIND`: upper case, two underscores between the parts. A value is
+  read as TOML if it is TOML, otherwise as text. A table replaces what lower layers have there:
+  `PORTCULLIS__ALIASES='{ fast = { model = \"gpt-5.5\", effort = \"low\" } }'`.
+- **path:** relative to the directory of the file, or to the working directory when it comes from elsewhere.
+- **duration:** `250ms`, `30s`, `10m`, `1h30m`; at most `365d`.
+- **size:** bytes, or with a unit: `4096`, `20MiB`, `1GB`.
+- **count:** a whole number from 1.
+- **hidden text:** text that no output or log shows, as it may be a secret.
+- Unless they are set, the aliases are `codex` (`codex.model`) and `codex-high` (the same with effort `high`).
+";

@@ -1,0 +1,158 @@
+//! The configuration as the program uses it: every value means something, none is a text to be parsed later.
+
+use portcullis_openai::chat::Sampling;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use secrecy::SecretString;
+
+use super::ByteSize;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) http: Http,
+    pub(crate) state: State,
+    pub(crate) codex: Codex,
+    pub(crate) provider: Provider,
+    pub(crate) turn: Turn,
+    pub(crate) limits: Limits,
+    pub(crate) openai: OpenAi,
+    pub(crate) log: Log,
+    /// Model names that clients may use, besides the real ones.
+    pub(crate) aliases: BTreeMap<String, Alias>,
+}
+
+/// `[http]`: the listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    /// Where it listens.
+    pub(crate) bind: SocketAddr,
+}
+
+/// `[state]`: what Portcullis keeps.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// Absolute.
+    pub(crate) dir: Utf8PathBuf,
+}
+
+/// `[codex]`: the Codex CLI.
+#[derive(Clone, Debug)]
+pub(crate) struct Codex {
+    /// The program; looked for when unset.
+    pub(crate) bin: Option<Utf8PathBuf>,
+    /// Its home, where the login is.
+    pub(crate) home: Utf8PathBuf,
+    /// The model that the default aliases stand for.
+    pub(crate) model: String,
+}
+
+/// `[provider]`: who serves the model.
+#[derive(Clone, Debug)]
+pub(crate) enum Provider {
+    /// The operator's own Codex login.
+    OpenAi,
+    /// The built-in demo model.
+    Lab,
+    /// Any other server that speaks the Responses API.
+    Custom(Box<CustomProvider>),
+}
+
+/// `[provider]` with `kind = "custom"`.
+#[derive(Clone, Debug)]
+pub(crate) struct CustomProvider {
+    /// What it is called in messages.
+    pub(crate) name: String,
+    pub(crate) base_url: BaseUrl,
+    /// Codex sends it the operator's login.
+    pub(crate) requires_openai_auth: bool,
+    /// Holds the API key of the provider; the key itself is never in the configuration.
+    pub(crate) key_file: Option<Utf8PathBuf>,
+    pub(crate) supports_websockets: bool,
+    pub(crate) request_max_retries: Option<u64>,
+    pub(crate) stream_max_retries: Option<u64>,
+    pub(crate) stream_idle_timeout: Option<Duration>,
+    /// Secret, because people put tokens into headers.
+    pub(crate) http_headers: BTreeMap<String, SecretString>,
+    /// Secret for the same reason.
+    pub(crate) query_params: BTreeMap<String, SecretString>,
+}
+
+/// `[turn]`: how long a turn may take.
+#[derive(Clone, Debug)]
+pub(crate) struct Turn {
+    /// From its start to its outcome.
+    pub(crate) deadline: Duration,
+    /// How long a streamed answer waits for its first event, before it begins without one.
+    pub(crate) first_event: Duration,
+    /// While it waits for the results of the client's tools.
+    pub(crate) parked: Duration,
+}
+
+/// `[limits]`: how much a client may send and run.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// One request body.
+    pub(crate) body: ByteSize,
+    /// In one request.
+    pub(crate) messages: NonZeroUsize,
+    /// All text of one request together.
+    pub(crate) text: ByteSize,
+    /// Running at once.
+    pub(crate) turns: NonZeroUsize,
+}
+
+/// `[openai]`: how OpenAI's API is answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenAi {
+    pub(crate) sampling: Sampling,
+}
+
+/// `[log]`: what the program says.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    pub(crate) format: LogFormat,
+    pub(crate) level: LogFilter,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The text of a tracing filter, known to parse.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct LogFilter(pub(super) String);
+
+impl LogFilter {
+    /// For `EnvFilter::new`.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `[aliases]`: what a model name of a client stands for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Alias {
+    pub(crate) model: String,
+    pub(crate) effort: Option<String>,
+}
+
+/// An http or https URL with a host, without credentials, query, fragment or trailing slash.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct BaseUrl(pub(super) String);
+
+impl BaseUrl {
+    /// The URL as text.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,195 @@
+//! A running gateway: its parts, how they start, and how they end.
+//!
+//! Starting, in this order: the state directory is claimed, Codex is found, the port is bound, the model is there,
+//! the worker starts. Whatever can fail for the operator's sake fails before a process is started. Ending is the
+//! other way round, and nothing is left when [`Gateway::run`] returns.
+
+mod codex;
+mod http;
+mod lent;
+mod listen;
+mod state;
+mod upstream;
+mod warnings;
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use portcullis_access::{KeyStore, Keys};
+use portcullis_agent::{Deadline, Record};
+use portcullis_codex::AppServer;
+use portcullis_lab::ModelServer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+pub(crate) use codex::find as find_codex;
+pub(crate) use listen::listen_error;
+pub(crate) use state::StateDir;
+pub(crate) use upstream::KeyFileError;
+
+use self::lent::Lent;
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::signals::Signals;
+
+/// How long running requests have after the first signal.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long a call that is under way may still hold the worker.
+const LET_GO: Duration = Duration::from_secs(1);
+
+/// A gateway whose parts have started.
+pub(crate) struct Gateway {
+    listener: TcpListener,
+    address: SocketAddr,
+    codex: Arc<AppServer>,
+    codex_version: String,
+    /// The built-in model, if it is the one that is used.
+    lab: Option<ModelServer>,
+    keys: Arc<Keys>,
+    settings: portcullis_http::Settings,
+    /// Told to everybody who asks whether the gateway is ready.
+    warnings: Vec<String>,
+    /// Held to the end: the next gateway must find no worker of this one.
+    state: StateDir,
+}
+
+impl Gateway {
+    /// Starts all parts. The worker becomes ready in its own time.
+    pub(crate) async fn start(
+        config: &Config,
+        state: StateDir,
+        environment: &Environment,
+    ) -> anyhow::Result<Self> {
+        let store = KeyStore::open(state.path())?;
+        let keys = Arc::new(Keys::open(store.path())?);
+        let binary = codex::find(config.codex.bin.as_deref(), environment).await?;
+        let codex_version = binary.version.clone();
+        let listener = listen::listen(config.http.bind).await?;
+        let address = listener.local_addr().context("the listener has no address")?;
+        let upstream = upstream::open(&config.provider).await?;
+
+        let warnings = warnings::of(&warnings::Seen {
+            address,
+            is_root: rustix::process::geteuid().is_root(),
+            binary: &binary,
+            keys: &keys,
+            key_file: upstream.weak_key_file.as_deref(),
+        });
+        for warning in &warnings {
+            warn!("{}", warning.log);
+        }
+        if keys.count() == 0 {
+            warn!(
+                "There is no API key yet, so nobody can use the gateway (hint: `portcullis key create --name my-app`)"
+            );
+        }
+        info!(
+            listen.address = %address, provider = upstream.name, codex.version = codex_version,
+            "Listening on http://{address}/v1, model requests go to {}, through Codex {codex_version}", upstream.name
+        );
+        let codex = Arc::new(AppServer::start(codex::settings(config, &state, binary, upstream.provider)));
+        Ok(Self {
+            listener,
+            address,
+            codex,
+            codex_version,
+            lab: upstream.lab,
+            keys,
+            settings: http::settings(config),
+            warnings: warnings.into_iter().map(|warning| warning.shown).collect(),
+            state,
+        })
+    }
+
+    /// Where it really listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Which Codex runs.
+    pub(crate) fn codex_version(&self) -> &str {
+        &self.codex_version
+    }
+
+    /// Serves until a signal comes or `greet` fails, then ends every part. `greet` runs beside the serving, once.
+    pub(crate) async fn run(
+        self,
+        mut signals: Signals,
+        greet: impl AsyncFnOnce(&AppServer) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let Self { listener, codex, lab, keys, settings, warnings, state, .. } = self;
+        let metrics = Arc::new(portcullis_http::Metrics::default());
+        let counter = Arc::clone(&metrics);
+        let agent = Arc::new(Record::new(Deadline::new(Lent::new(&codex)), counter));
+        let gateway = portcullis_http::Gateway { agent, keys, settings, warnings, metrics };
+        let stop = CancellationToken::new();
+        let serving = portcullis_http::serve(listener, gateway, stop.clone(), DRAIN);
+        let greeting = async {
+            match greet(&codex).await {
+                Ok(()) => std::future::pending().await,
+                Err(error) => error,
+            }
+        };
+        let ended = until_stopped(serving, greeting, &mut signals, &stop).await;
+
+        end(codex).await;
+        if let Some(lab) = lab {
+            lab.shutdown().await;
+        }
+        info!("Stopped");
+        drop(state);
+        ended
+    }
+}
+
+/// Returns when the HTTP server has ended, or when a second signal says not to wait for it.
+async fn until_stopped(
+    serving: impl Future<Output = std::io::Result<()>>,
+    greeting: impl Future<Output = anyhow::Error>,
+    signals: &mut Signals,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    const FAILED: &str = "the HTTP server failed";
+    let mut serving = pin!(serving);
+    let why = tokio::select! {
+        served = &mut serving => {
+            served.context(FAILED)?;
+            bail!("the HTTP server ended by itself");
+        }
+        error = greeting => Err(error),
+        signal = signals.next() => {
+            info!(signal, "Stopping: running requests have {} seconds; another {signal} ends them", DRAIN.as_secs());
+            Ok(())
+        }
+    };
+    stop.cancel();
+    tokio::select! {
+        served = &mut serving => why.and(served.context(FAILED)),
+        signal = signals.next() => {
+            warn!(signal, "Stopping at once");
+            why
+        }
+    }
+}
+
+/// Ends the worker and waits until it is reaped.
+async fn end(mut codex: Arc<AppServer>) {
+    let deadline = tokio::time::Instant::now() + LET_GO;
+    loop {
+        match Arc::try_unwrap(codex) {
+            Ok(codex) => return codex.shutdown().await,
+            // After a second signal a turn may just be starting.
+            Err(shared) if tokio::time::Instant::now() < deadline => codex = shared,
+            Err(_shared) => {
+                // Its supervisor kills the group when that call is dropped, with the runtime at the latest.
+                warn!("A call still holds the worker, which is killed without being asked to end");
+                return;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

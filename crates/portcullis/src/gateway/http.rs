@@ -1,0 +1,41 @@
+//! The configuration in the words of the HTTP frontend.
+
+use portcullis_http::{Alias, Parking, Settings};
+use portcullis_openai::chat::{ImagePolicy, Limits};
+
+use crate::config::{ByteSize, Config};
+
+/// What OpenAI allows, too.
+const TOOLS: usize = 128;
+/// A tool with a large schema has some kilobytes.
+const TOOL_BYTES: usize = 64 * 1024;
+/// They share the body with everything else, so that `limits.body` is what really bounds them.
+const IMAGES: usize = 16;
+
+pub(super) fn settings(config: &Config) -> Settings {
+    let aliases = config.aliases.iter().map(|(name, alias)| {
+        let alias = Alias { model: alias.model.clone(), effort: alias.effort.clone() };
+        (name.clone(), alias)
+    });
+    Settings {
+        aliases: aliases.collect(),
+        deadline: config.turn.deadline,
+        // A parked turn holds a place in the worker: half of them stay free for turns that run.
+        parking: Parking { most: config.limits.turns.get() / 2, wait: config.turn.parked },
+        first_event: config.turn.first_event,
+        body_limit: bytes(config.limits.body),
+        chat: Limits {
+            messages: config.limits.messages.get(),
+            text: bytes(config.limits.text),
+            tools: TOOLS,
+            tool_bytes: TOOL_BYTES,
+            images: ImagePolicy { count: IMAGES, bytes: bytes(config.limits.body) },
+        },
+        sampling: config.openai.sampling,
+    }
+}
+
+/// A machine that cannot count so far cannot hold so much either.
+fn bytes(size: ByteSize) -> usize {
+    usize::try_from(size.bytes()).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,28 @@
+//! The port, and what to say when it cannot be had.
+
+use std::io::{Error, ErrorKind};
+use std::net::SocketAddr;
+
+use anyhow::anyhow;
+use tokio::net::TcpListener;
+
+/// Binds the gateway's address.
+pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    portcullis_http::bind(address).await.map_err(|error| listen_error(address, error, " or [http] bind"))
+}
+
+/// What went wrong with an address; `elsewhere` is where it can be chosen besides `--bind`.
+pub(crate) fn listen_error(address: SocketAddr, error: Error, elsewhere: &str) -> anyhow::Error {
+    let (ip, port) = (address.ip(), address.port());
+    match error.kind() {
+        ErrorKind::AddrInUse => anyhow!(
+            "the port {port} on {ip} is taken; stop the other program or choose another with --bind {}{elsewhere}",
+            // With the brackets that an IPv6 address needs there.
+            address.to_string().replace(&format!(":{port}"), ":PORT"),
+        ),
+        ErrorKind::PermissionDenied => anyhow::Error::new(error).context(format!(
+            "the port {port} on {ip} may not be used\n(hint: choose one above 1023 with --bind{elsewhere})"
+        )),
+        _ => anyhow::Error::new(error).context(format!("failed to listen on {address}")),
+    }
+}

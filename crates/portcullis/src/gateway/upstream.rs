@@ -1,0 +1,148 @@
+//! Who serves the model: from the configuration to what Codex is told.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+
+use anyhow::Context as _;
+use camino::{Utf8Path, Utf8PathBuf};
+use portcullis_codex::{CustomProvider, Provider};
+use portcullis_lab::{ModelServer, demo};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::config;
+
+/// Where model requests go.
+pub(super) struct Upstream {
+    /// In words.
+    pub(super) name: String,
+    pub(super) provider: Provider,
+    /// The built-in model, if it is the one.
+    pub(super) lab: Option<ModelServer>,
+    /// The provider's key file, if others than its owner can use it.
+    pub(super) weak_key_file: Option<Utf8PathBuf>,
+}
+
+/// The provider's key cannot be had: the configuration names a file that is not one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyFileError {
+    /// It cannot be read.
+    #[error("`provider.key_file` cannot be read: `{path}`")]
+    Unreadable {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is nothing in it, or more than a key.
+    #[error("`provider.key_file` holds no key, which is one line of printable ASCII: `{path}`")]
+    NoKey {
+        /// The file.
+        path: Utf8PathBuf,
+    },
+}
+
+/// Reads the provider's key, or starts the built-in model.
+pub(super) async fn open(provider: &config::Provider) -> anyhow::Result<Upstream> {
+    match provider {
+        config::Provider::OpenAi => Ok(Upstream {
+            name: "OpenAI with the operator's Codex login".to_owned(),
+            provider: Provider::OpenAi,
+            lab: None,
+            weak_key_file: None,
+        }),
+        config::Provider::Lab => lab().await,
+        config::Provider::Custom(custom) => Ok(self::custom(custom)?),
+    }
+}
+
+async fn lab() -> anyhow::Result<Upstream> {
+    let server = ModelServer::start().await.context("the built-in demo model did not start")?;
+    server.respond_with(demo::answer);
+    let provider = CustomProvider {
+        name: "portcullis-lab".to_owned(),
+        base_url: server.base_url(),
+        requires_openai_auth: false,
+        key: None,
+        supports_websockets: false,
+        // It is in this process: what fails once fails again.
+        request_max_retries: Some(0),
+        stream_max_retries: Some(0),
+        stream_idle_timeout: None,
+        http_headers: BTreeMap::new(),
+        query_params: BTreeMap::new(),
+    };
+    Ok(Upstream {
+        name: "the built-in demo model".to_owned(),
+        provider: Provider::Custom(provider),
+        lab: Some(server),
+        weak_key_file: None,
+    })
+}
+
+fn custom(custom: &config::CustomProvider) -> Result<Upstream, KeyFileError> {
+    let (key, weak_key_file) = match &custom.key_file {
+        None => (None, None),
+        Some(path) => (Some(read_key(path)?), others_can_use(path).then(|| path.clone())),
+    };
+    let exposed = |texts: &BTreeMap<String, SecretString>| {
+        texts.iter().map(|(name, text)| (name.clone(), text.expose_secret().to_owned())).collect()
+    };
+    let provider = CustomProvider {
+        name: custom.name.clone(),
+        base_url: custom.base_url.as_str().to_owned(),
+        requires_openai_auth: custom.requires_openai_auth,
+        key,
+        supports_websockets: custom.supports_websockets,
+        request_max_retries: custom.request_max_retries,
+        stream_max_retries: custom.stream_max_retries,
+        stream_idle_timeout: custom.stream_idle_timeout,
+        http_headers: exposed(&custom.http_headers),
+        query_params: exposed(&custom.query_params),
+    };
+    let name = format!("`{}` at {}", provider.name, provider.base_url);
+    Ok(Upstream { name, provider: Provider::Custom(provider), lab: None, weak_key_file })
+}
+
+fn read_key(path: &Utf8Path) -> Result<SecretString, KeyFileError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|source| KeyFileError::Unreadable { path: path.to_owned(), source })?;
+    let key = text.trim();
+    // It becomes a header and a variable, where a line end would be somebody else's line.
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(KeyFileError::NoKey { path: path.to_owned() });
+    }
+    Ok(SecretString::from(key))
+}
+
+fn others_can_use(path: &Utf8Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.mode() & 0o077 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use camino_tempfile::Utf8TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_key_file_holds_one_key() {
+        let dir = Utf8TempDir::new().unwrap();
+        let path = dir.path().join("key");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read_key(&path).map(|key| key.expose_secret().to_owned()).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(" sk-1\n").as_deref(), Ok("sk-1"));
+        for bad in ["", " \n", "sk-1\nsk-2", "sk 1", "schlüssel"] {
+            assert!(read(bad).unwrap_err().contains("holds no key"), "{bad:?}");
+        }
+        assert!(read_key(&dir.path().join("none")).unwrap_err().to_string().contains("cannot be read"));
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        assert!(others_can_use(&path));
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert!(!others_can_use(&path));
+    }
+}
