@@ -11,7 +11,7 @@ CODEX := tools/codex/node_modules/.bin/codex
 CODEX_INSTALLED := tools/codex/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build codex test lint
+.PHONY: help demo build codex bench test lint
 
 help: ## Say what can be made.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ $(CODEX_INSTALLED): tools/codex/package-lock.json
 	@command -v $(NPM) > /dev/null || { echo 'error: there is no `$(NPM)`; it comes with Node.js (hint: apt install npm)' >&2; exit 1; }
 	$(NPM) ci --no-audit --no-fund --prefix tools/codex
 	@touch $@
+
+bench: codex ## Measure the gateway against driving the app-server directly.
+	$(CARGO) run --release --locked -p portcullis-bench
 
 test: codex ## Run all tests, against the real Codex.
 	@if $(CARGO) nextest --version > /dev/null 2>&1; then set -x; $(CARGO) nextest run --workspace --locked; \

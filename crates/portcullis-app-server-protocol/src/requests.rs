@@ -122,6 +122,15 @@ pub enum DynamicTool {
         /// The JSON schema of its arguments.
         input_schema: Value,
     },
+    /// Several, under a name of their own.
+    Namespace {
+        /// It.
+        name: String,
+        /// What they are for.
+        description: String,
+        /// They.
+        tools: Vec<DynamicTool>,
+    },
 }
 
 /// The thread that was started.

@@ -8,11 +8,10 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use portcullis_agent::{
     Agent, AgentError, Capabilities, Condition, ErrorKind, EventReceiver, Model, Readiness, ReasoningSummary,
-    RequestFault, ThreadId, ToolOutput, ToolSpec, Turn, TurnEvent, TurnId, TurnRequest, TurnSource,
+    RequestFault, ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource,
 };
 use portcullis_app_server_protocol::{
-    Approval, DynamicTool, SandboxMode, ThreadInjectItemsParams, ThreadStartParams, TurnStartParams,
-    TurnStartResponse,
+    Approval, SandboxMode, ThreadInjectItemsParams, ThreadStartParams, TurnStartParams, TurnStartResponse,
 };
 use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, State, Supervisor};
 use serde_json::Value;
@@ -23,6 +22,7 @@ use crate::connection::CALL_DEADLINE;
 use crate::history::{Replay, replay};
 use crate::provider::Provider;
 use crate::replies::CallError;
+use crate::tools::dynamic_tools;
 use crate::turn_state::TurnState;
 use crate::worker::{Link, Login, Worker, changed};
 
@@ -203,7 +203,7 @@ async fn start_turn(link: Arc<Link>, request: TurnRequest) -> Result<Turn, Agent
         environments: Vec::new(),
         experimental_raw_events: true,
         base_instructions: String::new(),
-        dynamic_tools: tools.into_iter().map(dynamic_tool).collect(),
+        dynamic_tools: dynamic_tools(tools),
         model: options.model.to_string(),
         service_tier: options.service_tier,
         config,
@@ -232,10 +232,6 @@ async fn start_turn(link: Arc<Link>, request: TurnRequest) -> Result<Turn, Agent
     let id = TurnId::from(response.map_err(refused_start)?.turn.id);
     registered.started = true;
     Ok(Turn::new(thread, id, RunningTurn { events, registered }))
-}
-
-fn dynamic_tool(tool: ToolSpec) -> DynamicTool {
-    DynamicTool::Function { name: tool.name, description: tool.description, input_schema: tool.parameters }
 }
 
 fn summary_word(summary: ReasoningSummary) -> Option<&'static str> {

@@ -4,6 +4,8 @@ use portcullis_agent::{Author, HistoryItem, ImageDetail, Message, Part, ToolOutp
 use portcullis_app_server_protocol::{ToolCallResponse, ToolOutputItem, UserInput};
 use serde_json::{Value, json};
 
+use crate::tools::namespace_of;
+
 /// A conversation split into what is injected and what is the turn's own input.
 #[derive(Debug)]
 pub(crate) struct Replay {
@@ -37,9 +39,15 @@ fn plain_text(parts: &[Part]) -> Option<Vec<UserInput>> {
 fn item(item: &HistoryItem) -> Value {
     match item {
         HistoryItem::Message(message) => self::message(message),
-        HistoryItem::ToolCall(call) => json!({
-            "type": "function_call", "call_id": call.id.as_str(), "name": call.name, "arguments": call.arguments,
-        }),
+        HistoryItem::ToolCall(call) => {
+            let mut item = json!({
+                "type": "function_call", "call_id": call.id.as_str(), "name": call.name, "arguments": call.arguments,
+            });
+            if let Some(namespace) = namespace_of(&call.name) {
+                item["namespace"] = namespace.into();
+            }
+            item
+        }
         HistoryItem::ToolOutput(output) => json!({
             "type": "function_call_output", "call_id": output.call.as_str(), "output": output_value(output),
         }),

@@ -14,6 +14,7 @@ mod login;
 mod provider;
 mod replies;
 mod router;
+mod tools;
 mod turn_state;
 mod worker;
 mod worker_config;

@@ -12,6 +12,7 @@ use portcullis_app_server_protocol::{
 use serde_json::value::RawValue;
 
 use crate::errors::turn_error;
+use crate::tools::is_callers;
 
 /// One turn, from the app-server's point of view.
 #[derive(Debug, Default)]
@@ -130,7 +131,7 @@ impl TurnState {
         if std::mem::take(&mut self.step_over) {
             self.calls.clear();
         }
-        let in_reach = call.namespace.as_deref().is_none_or(|namespace| namespace == "functions");
+        let in_reach = is_callers(call.namespace.as_deref());
         let json = serde_json::from_str::<serde::de::IgnoredAny>(&call.arguments).is_ok();
         if in_reach && json && self.offered.contains(&call.name) {
             let FunctionCall { call_id, name, arguments, namespace: _ } = call;

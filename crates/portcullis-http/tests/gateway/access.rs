@@ -137,7 +137,7 @@ async fn what_can_not_be_carried_out_is_refused_before_anything_runs() {
         with("response_format", json!({"type": "json_schema", "json_schema": {"name": "a"}})),
         with("tools", json!([{"type": "web_search"}])),
         with("tools", json!([{"type": "function", "function": {"name": "a b"}}])),
-        with("tools", json!([{"type": "function", "function": {"name": "exec_command"}}])),
+        with("tools", json!([{"type": "function", "function": {"name": "mcp"}}])),
         with(
             "tools",
             json!([{"type": "function", "function": {"name": "a"}}, {"type": "function", "function": {"name": "a"}}]),

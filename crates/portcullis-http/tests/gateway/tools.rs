@@ -290,3 +290,39 @@ async fn a_call_that_was_not_offered_stays_inside() {
     assert_eq!(names, ["call_a"]);
     gate.finish().await;
 }
+
+/// Codex keeps this name for itself; the caller's tool of that name reaches the model all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_with_a_name_of_codexs_own_works() {
+    let gate = TestGate::start().await;
+    let mut body = asked(&json!([{"role": "user", "content": "List."}]));
+    body["tools"] = json!([{"type": "function", "function": {"name": "exec_command", "description": "Runs.", "parameters": {"type": "object", "properties": {}}}}]);
+    for restart in [false, true] {
+        let number = gate.model.requests().len();
+        let call = json!({"type": "function_call", "id": "fc_1", "call_id": "call_e", "name": "exec_command", "namespace": "client", "arguments": "{}", "status": "completed"});
+        let event = |name: &str, data: Value| (name.to_owned(), data);
+        gate.model.enqueue(Answer::raw_events(vec![
+            event("response.created", json!({"type": "response.created", "response": {"id": "resp_1"}})),
+            event("response.output_item.done", json!({"type": "response.output_item.done", "output_index": 0, "item": call})),
+            event("response.completed", json!({"type": "response.completed", "response": {"id": "resp_1", "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}}})),
+        ]));
+        let (status, answer) = gate.ask(&body).await;
+        let message = &answer["choices"][0]["message"];
+        assert_eq!((status, &message["tool_calls"][0]["function"]["name"]), (200, &json!("exec_command")));
+        let offered =
+            gate.model.requests()[number].tools().iter().map(|t| t["name"].clone()).collect::<Vec<_>>();
+        assert_eq!(offered, ["exec_command"]);
+
+        gate.model.enqueue(Answer::text(["ok"]));
+        let mut next = body.clone();
+        let first = if restart { "List, please." } else { "List." };
+        next["messages"] = json!([
+            {"role": "user", "content": first}, message, {"role": "tool", "tool_call_id": "call_e", "content": "a b"},
+        ]);
+        assert_eq!(gate.ask(&next).await.0, 200);
+        let input = without_ids(&gate.model.requests()[number + 1].body["input"]);
+        let called = json!({"type": "function_call", "name": "exec_command", "namespace": "client", "arguments": "{}", "call_id": "call_e"});
+        assert_eq!(input[1], called);
+    }
+    gate.finish().await;
+}

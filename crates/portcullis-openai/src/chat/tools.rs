@@ -18,10 +18,6 @@ pub(crate) struct Tools {
     pub(crate) legacy: bool,
 }
 
-/// Names that Codex keeps for itself: the first two it would take away without a word, the last it refuses
-/// (measured on 0.169.0).
-const RESERVED: &[&str] = &["exec_command", "shell_command", "mcp"];
-
 /// Reads them.
 pub(crate) fn read(body: &At<'_>, limits: &Limits) -> Read<Tools> {
     let (list, legacy) = match (body.get("tools")?, body.get("functions")?) {
@@ -69,13 +65,6 @@ fn spec(function: &At<'_>, limits: &Limits) -> Read<ToolSpec> {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if !legal {
         return Err(name.fault("A function's name is 1 to 64 letters, digits, '_' or '-'."));
-    }
-    if RESERVED.contains(&text) {
-        return Err(name
-            .fault(format!(
-                "Codex keeps the name '{text}' for a tool of its own; please offer it under another name."
-            ))
-            .code("reserved_tool_name"));
     }
     let description = function.get("description")?.map_or(Ok(""), |d| d.str())?.to_owned();
     let parameters = match function.get("parameters")? {
