@@ -10,11 +10,13 @@ CODEX := tools/codex/node_modules/.bin/codex
 # npm writes this file last, so it is older than the lock file whenever the lock file has changed since.
 CODEX_INSTALLED := tools/codex/node_modules/.package-lock.json
 
+include tests/clients/clients.mk
+
 .DEFAULT_GOAL := help
 .PHONY: help demo build codex bench test lint
 
 help: ## Say what can be made.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: codex build ## Start the gateway on the built-in demo model. No login, no configuration.
 	@exec '$(TARGET_DIR)/release/portcullis' demo --codex-bin $(CODEX) $(ARGS)
@@ -32,7 +34,7 @@ $(CODEX_INSTALLED): tools/codex/package-lock.json
 bench: codex ## Measure the gateway against driving the app-server directly.
 	$(CARGO) run --release --locked -p portcullis-bench
 
-test: codex ## Run all tests, against the real Codex.
+test: codex clients ## Run all tests, against the real Codex and with the official clients.
 	@if $(CARGO) nextest --version > /dev/null 2>&1; then set -x; $(CARGO) nextest run --workspace --locked; \
 	else set -x; $(CARGO) test --workspace --locked; fi
 

@@ -170,9 +170,9 @@ pub struct FunctionCall {
 /// The model thought.
 #[derive(Debug, Deserialize)]
 pub struct RawReasoning {
-    /// Its id.
+    /// Its id, where the provider gave one.
     #[serde(default)]
-    pub id: String,
+    pub id: Option<String>,
     /// The parts of the summary.
     #[serde(default)]
     pub summary: Vec<SummaryText>,

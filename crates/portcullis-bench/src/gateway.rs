@@ -9,9 +9,10 @@ use camino::Utf8Path;
 use portcullis_access::{KeyStore, Keys};
 use portcullis_agent::{Deadline, Record};
 use portcullis_codex::{AppServer, CodexBinary, CustomProvider, Provider, Settings as CodexSettings};
-use portcullis_http::{Gateway, Metrics, Parking, Settings};
+use portcullis_http::{Gateway, Keep, Metrics, Parking, Settings};
 use portcullis_lab::ModelServer;
 use portcullis_openai::chat;
+use portcullis_store::Memory;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -57,12 +58,14 @@ impl Gate {
         let key = store.create("bench", jiff::Timestamp::now())?.secret;
         let metrics = Arc::new(Metrics::default());
         let counter = Arc::clone(&metrics);
+        let kept = Arc::new(Memory::new(1 << 20));
         let gateway = Gateway {
             agent: Arc::new(Record::new(Deadline::new(Arc::clone(&agent)), counter)),
             keys: Arc::new(Keys::open(store.path())?),
             settings: Settings {
                 aliases: BTreeMap::new(),
                 deadline: Duration::from_mins(1),
+                keep: Keep { age: Duration::from_hours(1), bytes: 1 << 20 },
                 parking: Parking { most: 8, wait: Duration::from_mins(1) },
                 first_event: Duration::from_secs(15),
                 body_limit: 1 << 20,
@@ -76,6 +79,8 @@ impl Gate {
                 sampling: chat::Sampling::Ignore,
             },
             warnings: Vec::new(),
+            responses: Arc::clone(&kept) as _,
+            conversations: kept as _,
             metrics,
         };
         let listener = portcullis_http::bind("127.0.0.1:0".parse()?).await?;

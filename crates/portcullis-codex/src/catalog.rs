@@ -29,6 +29,8 @@ pub(crate) fn without_tools(bundled: &[u8], wanted: &[String]) -> Result<Value, 
         model["experimental_supported_tools"] = json!([]);
         model["multi_agent_version"] = json!("disabled");
         model["supports_search_tool"] = json!(false);
+        // A verbosity that the client did not ask for.
+        model["default_verbosity"] = Value::Null;
         // Otherwise Codex turns every picture's `detail` into `original`.
         model["supports_image_detail_original"] = json!(false);
     }
@@ -60,7 +62,7 @@ mod tests {
         let catalog = without_tools(&bundled, &["a".to_owned(), "mine".to_owned()]).unwrap();
         let bare = json!({"shell_type": "disabled", "apply_patch_tool_type": null, "tool_mode": "direct",
             "experimental_supported_tools": [], "multi_agent_version": "disabled", "supports_search_tool": false,
-            "supports_image_detail_original": false});
+            "default_verbosity": null, "supports_image_detail_original": false});
         let with = |more: Value| {
             let mut model = more;
             for (key, value) in bare.as_object().unwrap() {

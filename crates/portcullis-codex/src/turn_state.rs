@@ -66,7 +66,7 @@ impl TurnState {
             Notification::RawItemCompleted(raw) => match raw.item {
                 ResponseItem::FunctionCall(call) => self.called(call),
                 ResponseItem::Reasoning(raw) => emit(TurnEvent::ItemCompleted(Item::Reasoning(Reasoning {
-                    id: raw.id.into(),
+                    id: raw.id.unwrap_or_default().into(),
                     summary: raw.summary.into_iter().map(|part| part.text).collect(),
                     encrypted: raw.encrypted_content,
                 }))),

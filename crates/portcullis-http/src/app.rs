@@ -7,10 +7,13 @@ use std::time::Duration;
 use portcullis_access::Keys;
 use portcullis_agent::Agent;
 use portcullis_openai::chat;
+use portcullis_store::{Conversations, Responses};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
 use crate::parked::ParkedTurns;
+use crate::responses::LiveResponses;
 
 /// The parts a gateway is made of.
 pub struct Gateway {
@@ -22,6 +25,10 @@ pub struct Gateway {
     pub settings: Settings,
     /// Weakened settings, in plain words; shown in `/readyz`.
     pub warnings: Vec<String>,
+    /// Where responses are kept.
+    pub responses: Arc<dyn Responses>,
+    /// Where conversations are kept.
+    pub conversations: Arc<dyn Conversations>,
     /// What is counted; the same that counts the agent's turns.
     pub metrics: Arc<Metrics>,
 }
@@ -39,6 +46,8 @@ pub struct Settings {
     pub aliases: BTreeMap<String, Alias>,
     /// How long the agent may work on one turn.
     pub deadline: Duration,
+    /// How long responses are kept, and how much of them.
+    pub keep: Keep,
     /// Turns that wait for the outputs of their caller's tools.
     pub parking: Parking,
     /// How long a stream's head waits for the first event, so that an early error has its status.
@@ -60,6 +69,15 @@ pub struct Parking {
     pub wait: Duration,
 }
 
+/// How long responses are kept, and how much of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// Since they finished.
+    pub age: Duration,
+    /// All their texts together, in bytes.
+    pub bytes: u64,
+}
+
 /// Another name for a model, possibly with an effort.
 #[derive(Clone, Debug)]
 pub struct Alias {
@@ -77,6 +95,12 @@ pub(crate) struct App {
     pub(crate) warnings: Vec<String>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parked: ParkedTurns,
+    pub(crate) responses: Arc<dyn Responses>,
+    pub(crate) conversations: Arc<dyn Conversations>,
+    /// The responses that run now.
+    pub(crate) live: LiveResponses,
+    /// Their tasks, which the end of the gateway waits for.
+    pub(crate) tasks: TaskTracker,
     /// No new work.
     pub(crate) draining: CancellationToken,
     /// Running streams end now.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use portcullis_agent::{Turn, TurnRequest, Usage};
-use portcullis_openai::chat::{Choice, Step};
+use portcullis_openai::chat::{ChatRequest, Choice, Step};
 
 use crate::app::App;
 use crate::parked::Conversation;
@@ -15,6 +15,8 @@ use crate::parked::Conversation;
 pub(crate) struct Choices {
     app: Arc<App>,
     request: TurnRequest,
+    /// Whether the caller's next request can be told to belong to a turn: calls of the older form have no ids.
+    may_park: bool,
     running: Vec<Running>,
     /// Steps that were made and not taken, with the choice they belong to. Bounded: an event makes a few.
     steps: std::collections::VecDeque<(usize, Step)>,
@@ -30,14 +32,17 @@ struct Running {
 }
 
 impl Choices {
-    pub(crate) fn new(
-        app: Arc<App>,
-        request: TurnRequest,
-        turns: Vec<Turn>,
-        choice: impl Fn() -> Choice,
-    ) -> Self {
-        let running = turns.into_iter().map(|turn| Running { choice: choice(), turn: Some(turn) }).collect();
-        Self { app, request, running, steps: std::collections::VecDeque::new(), first: 0 }
+    pub(crate) fn new(app: Arc<App>, asked: &ChatRequest, request: TurnRequest, turns: Vec<Turn>) -> Self {
+        let running =
+            turns.into_iter().map(|turn| Running { choice: Choice::new(asked), turn: Some(turn) }).collect();
+        Self {
+            app,
+            request,
+            may_park: !asked.legacy_functions,
+            running,
+            steps: std::collections::VecDeque::new(),
+            first: 0,
+        }
     }
 
     /// The next step of any choice; `None` when every choice has ended. Cancel safe.
@@ -71,6 +76,7 @@ impl Choices {
         }
         if choice.done()
             && let Some(turn) = turn.take()
+            && self.may_park
             && !choice.called().is_empty()
         {
             let conversation = Conversation::after(&self.request, choice.said(), choice.called());

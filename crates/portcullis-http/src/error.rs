@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use portcullis_agent::{AgentError, ErrorKind, RequestFault};
 use portcullis_openai::chat::Failure;
 use portcullis_openai::{InvalidRequest, error_body};
+use portcullis_store::StoreError;
 use serde_json::Value;
 
 /// What a client may read of a failure. It is made from sentences of ours and from faults in the client's own
@@ -52,7 +53,8 @@ impl ApiError {
     }
 
     pub(crate) fn unauthenticated() -> Self {
-        let message = "Incorrect or missing API key. Send it as 'Authorization: Bearer KEY'.";
+        // Some clients know a wrong key by these first words of OpenAI's.
+        let message = "Incorrect API key provided, or none. Send it as 'Authorization: Bearer KEY'.";
         Self::new(StatusCode::UNAUTHORIZED, INVALID, "invalid_api_key", message)
     }
 
@@ -87,6 +89,32 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn no_previous(id: &str) -> Self {
+        let shown: String = id.chars().take(200).collect();
+        Self {
+            message: format!("Previous response with id '{shown}' not found.").into(),
+            param: Some("previous_response_id".to_owned()),
+            ..Self::new(StatusCode::BAD_REQUEST, INVALID, "previous_response_not_found", "")
+        }
+    }
+
+    pub(crate) fn not_found(what: &str, id: &str) -> Self {
+        let shown: String = id.chars().take(200).collect();
+        Self {
+            message: format!("{what} with id '{shown}' not found.").into(),
+            ..Self::new(StatusCode::NOT_FOUND, INVALID, "not_found", "")
+        }
+    }
+
+    pub(crate) fn bad_query() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            INVALID,
+            "invalid_query",
+            "The query of the URL is not well-formed.",
+        )
+    }
+
     pub(crate) fn unknown_url() -> Self {
         Self::new(StatusCode::NOT_FOUND, INVALID, "unknown_url", "Unknown request URL.")
     }
@@ -105,6 +133,16 @@ impl ApiError {
     pub(crate) fn internal() -> Self {
         let message = "The gateway failed. Please report the request id.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
+    }
+
+    /// The code, for programs.
+    pub(crate) fn code_word(&self) -> &str {
+        self.code.as_deref().unwrap_or("server_error")
+    }
+
+    /// The sentence, for people.
+    pub(crate) fn sentence(&self) -> &str {
+        &self.message
     }
 
     /// The body, for an answer or for an error event in a stream.
@@ -193,6 +231,39 @@ impl From<AgentError> for ApiError {
                 Self::new(S::REQUEST_TIMEOUT, INVALID, "slow_reader", message).permanent()
             }
             ErrorKind::Internal => Self::internal(),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let invalid = |code, message| Self::new(StatusCode::BAD_REQUEST, INVALID, code, message);
+        match error {
+            StoreError::UnknownCursor => {
+                invalid("invalid_cursor", "The list has no item with the id in 'after'.")
+            }
+            StoreError::TooLong => {
+                invalid("context_length_exceeded", "The kept conversation is too long to go on.")
+            }
+            StoreError::BrokenChain { id } => Self {
+                message: format!("The earlier response '{id}' is gone, so the conversation can not go on.")
+                    .into(),
+                param: Some("previous_response_id".to_owned()),
+                ..invalid("previous_response_not_found", "")
+            },
+            StoreError::Taken { id } => {
+                Self { message: format!("The id '{id}' is taken.").into(), ..invalid("duplicate_id", "") }
+            }
+            StoreError::Unstorable { what } => Self {
+                message: format!("This can not be kept: {what}.").into(),
+                ..invalid("not_storable", "")
+            },
+            StoreError::Full | StoreError::Unavailable { .. } | StoreError::Corrupt { .. } => {
+                tracing::error!(error = %error, "The store failed");
+                let message = "The gateway can not keep anything at the moment.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "store_unavailable", message)
+                    .retry_after(Duration::from_secs(5))
+            }
         }
     }
 }

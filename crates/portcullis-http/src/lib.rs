@@ -4,6 +4,7 @@
 //! `router.rs`, the walk through one completion in docs/ARCHITECTURE.md.
 
 mod app;
+mod attic;
 mod auth;
 mod body;
 mod choices;
@@ -12,11 +13,12 @@ mod metrics;
 mod model_names;
 mod parked;
 mod request_id;
+mod responses;
 mod router;
 mod routes;
 mod server;
 mod sse;
 
-pub use app::{Alias, Gateway, Parking, Settings};
+pub use app::{Alias, Gateway, Keep, Parking, Settings};
 pub use metrics::Metrics;
 pub use server::{bind, serve};

@@ -144,10 +144,24 @@ impl Conversation {
         let mut hash = Hash(Sha256::new());
         // `Debug` escapes and quotes every text, so two different values never write the same.
         let _written = write!(hash, "{principal:?} {options:?} {tools:?}");
-        for item in history.iter().chain(more) {
-            let _written = write!(hash, "\n{item:?}");
+        // The turn has the model's reasoning in its thread; whether a client sends it back makes no difference.
+        let kept = |item: &&HistoryItem| !matches!(item, HistoryItem::Reasoning(_));
+        for item in history.iter().chain(more).filter(kept) {
+            let _written = match item {
+                HistoryItem::ToolCall(call) => write!(hash, "\n{:?}", unspaced(call)),
+                item => write!(hash, "\n{item:?}"),
+            };
         }
         Self(hash.0.finalize().into())
+    }
+}
+
+/// A call with its arguments written without spaces: some clients parse them and write them anew.
+fn unspaced(call: &ToolCall) -> ToolCall {
+    let value = serde_json::from_str::<serde_json::Value>(&call.arguments);
+    ToolCall {
+        arguments: value.map_or_else(|_| call.arguments.clone(), |value| value.to_string()),
+        ..call.clone()
     }
 }
 

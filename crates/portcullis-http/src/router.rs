@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::request_id::identify;
-use crate::routes::{chat, health, models};
+use crate::routes::{chat, conversations, health, models, responses};
 
 /// Every route of the gateway.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -20,6 +20,23 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/models/{model}", get(models::retrieve))
         .route("/v1/chat/completions", post(chat::create))
+        .route("/v1/responses", post(responses::create))
+        // Before `{id}`, whose place they would take.
+        .route("/v1/responses/compact", post(responses::not_answerable))
+        .route("/v1/responses/input_tokens", post(responses::not_answerable))
+        .route("/v1/responses/{id}", get(responses::retrieve).delete(responses::delete))
+        .route("/v1/responses/{id}/cancel", post(responses::cancel))
+        .route("/v1/responses/{id}/input_items", get(responses::input_items))
+        .route("/v1/conversations", post(conversations::create))
+        .route(
+            "/v1/conversations/{id}",
+            get(conversations::retrieve).post(conversations::update).delete(conversations::delete),
+        )
+        .route("/v1/conversations/{id}/items", get(conversations::list_items).post(conversations::add_items))
+        .route(
+            "/v1/conversations/{id}/items/{item}",
+            get(conversations::retrieve_item).delete(conversations::delete_item),
+        )
         .route("/metrics", get(health::metrics));
     // Without one.
     let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));

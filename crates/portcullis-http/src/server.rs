@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Gateway};
+use crate::attic;
 use crate::parked::ParkedTurns;
+use crate::responses::LiveResponses;
 use crate::router::router;
 
 /// How long a client may take to send a request's head.
@@ -37,13 +39,29 @@ pub async fn serve(
     stop: CancellationToken,
     drain: Duration,
 ) -> std::io::Result<()> {
-    let Gateway { agent, keys, settings, warnings, metrics } = gateway;
+    let Gateway { agent, keys, settings, warnings, responses, conversations, metrics } = gateway;
     let ending = CancellationToken::new();
     let parked = ParkedTurns::new(settings.parking, Arc::clone(&metrics));
     let (draining, ending_of_app) = (stop.clone(), ending.clone());
-    let app = App { agent, keys, settings, warnings, metrics, parked, draining, ending: ending_of_app };
+    let (live, tasks) = (LiveResponses::default(), TaskTracker::new());
+    let app = App {
+        agent,
+        keys,
+        settings,
+        warnings,
+        metrics,
+        parked,
+        responses,
+        conversations,
+        live,
+        tasks,
+        draining,
+        ending: ending_of_app,
+    };
     let app = Arc::new(app);
     let router = router(Arc::clone(&app));
+    attic::settle(&app).await;
+    let cleaner = app.tasks.spawn(attic::keep_clean(Arc::clone(&app)));
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let connections = TaskTracker::new();
@@ -71,12 +89,18 @@ pub async fn serve(
     // Their callers can come back only to another gateway, which replays the conversation.
     app.parked.give_up_all();
     connections.close();
-    if tokio::time::timeout(drain, connections.wait()).await.is_err() {
+    cleaner.abort();
+    app.tasks.close();
+    // Background responses have no connection, and the same time.
+    let done = async { tokio::join!(connections.wait(), app.tasks.wait()) };
+    if tokio::time::timeout(drain, done).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
+            responses = app.tasks.len(),
             "Requests still run after the grace period and are ended"
         );
         ending.cancel();
+        app.tasks.wait().await;
         // Their error events go out now; a client that does not even read them is cut off.
         if tokio::time::timeout(Duration::from_secs(1), connections.wait()).await.is_err() {
             tracing::warn!(connections = connections.len(), "Clients that do not read are cut off");

@@ -8,6 +8,7 @@ mod error_body;
 mod invalid;
 mod models;
 mod read;
+pub mod responses;
 mod tokens;
 
 pub use error_body::error_body;

@@ -30,7 +30,7 @@ use camino::Utf8PathBuf;
 pub(crate) use keys::reference_markdown;
 pub(crate) use model::{
     Alias, BaseUrl, Codex, Config, CustomProvider, Http, Limits, Log, LogFilter, LogFormat, OpenAi, Provider,
-    State, Turn,
+    State, Store, Turn,
 };
 pub(crate) use place::{Origin, Place};
 pub(crate) use problem::{ConfigErrors, Problem};

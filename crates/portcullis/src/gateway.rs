@@ -9,6 +9,7 @@ mod http;
 mod lent;
 mod listen;
 mod state;
+mod store;
 mod upstream;
 mod warnings;
 
@@ -22,6 +23,7 @@ use portcullis_access::{KeyStore, Keys};
 use portcullis_agent::{Deadline, Record};
 use portcullis_codex::AppServer;
 use portcullis_lab::ModelServer;
+use portcullis_store_sql::SqlStore;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -49,6 +51,8 @@ pub(crate) struct Gateway {
     codex_version: String,
     /// The built-in model, if it is the one that is used.
     lab: Option<ModelServer>,
+    /// Responses and conversations.
+    kept: Arc<SqlStore>,
     keys: Arc<Keys>,
     settings: portcullis_http::Settings,
     /// Told to everybody who asks whether the gateway is ready.
@@ -70,6 +74,7 @@ impl Gateway {
         let codex_version = binary.version.clone();
         let listener = listen::listen(config.http.bind).await?;
         let address = listener.local_addr().context("the listener has no address")?;
+        let kept = Arc::new(store::open(config, &state).await?);
         let upstream = upstream::open(&config.provider).await?;
 
         let warnings = warnings::of(&warnings::Seen {
@@ -98,6 +103,7 @@ impl Gateway {
             codex,
             codex_version,
             lab: upstream.lab,
+            kept,
             keys,
             settings: http::settings(config),
             warnings: warnings.into_iter().map(|warning| warning.shown).collect(),
@@ -121,11 +127,13 @@ impl Gateway {
         mut signals: Signals,
         greet: impl AsyncFnOnce(&AppServer) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let Self { listener, codex, lab, keys, settings, warnings, state, .. } = self;
+        let Self { listener, codex, lab, kept, keys, settings, warnings, state, .. } = self;
         let metrics = Arc::new(portcullis_http::Metrics::default());
         let counter = Arc::clone(&metrics);
         let agent = Arc::new(Record::new(Deadline::new(Lent::new(&codex)), counter));
-        let gateway = portcullis_http::Gateway { agent, keys, settings, warnings, metrics };
+        let (responses, conversations) = (Arc::clone(&kept) as _, Arc::clone(&kept) as _);
+        let gateway =
+            portcullis_http::Gateway { agent, keys, settings, warnings, responses, conversations, metrics };
         let stop = CancellationToken::new();
         let serving = portcullis_http::serve(listener, gateway, stop.clone(), DRAIN);
         let greeting = async {
@@ -140,6 +148,7 @@ impl Gateway {
         if let Some(lab) = lab {
             lab.shutdown().await;
         }
+        kept.close().await;
         info!("Stopped");
         drop(state);
         ended

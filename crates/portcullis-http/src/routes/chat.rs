@@ -10,7 +10,7 @@ use futures_util::future::{FutureExt as _, try_join_all};
 use http::{HeaderName, HeaderValue};
 use portcullis_agent::{HistoryItem, Message, Part, TurnOptions, TurnRequest};
 use portcullis_openai::InvalidRequest;
-use portcullis_openai::chat::{ChatRequest, ChatStream, Choice, Completion, Format, Step, StreamHead};
+use portcullis_openai::chat::{ChatRequest, ChatStream, Completion, Format, Step, StreamHead};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ use crate::request_id::Id;
 use crate::sse::{self, Source};
 
 /// Names the sampling knobs that had no effect.
-const IGNORED: HeaderName = HeaderName::from_static("x-portcullis-ignored");
+pub(crate) const IGNORED: HeaderName = HeaderName::from_static("x-portcullis-ignored");
 
 /// Answers with a completion, whole or piece by piece.
 pub(crate) async fn create(
@@ -49,7 +49,7 @@ pub(crate) async fn create(
         (Some(parked), _) => vec![parked],
         (None, n) => try_join_all((0..n).map(|_| app.agent.start_turn(turn.clone()))).await?,
     };
-    let choices = Choices::new(Arc::clone(&app), turn, turns, || Choice::new(&request));
+    let choices = Choices::new(Arc::clone(&app), &request, turn, turns);
     let mut response = if request.stream {
         stream(&app, head, choices, usize::try_from(request.n).unwrap_or(1)).await?
     } else {
@@ -94,7 +94,7 @@ fn turn_request(
     })
 }
 
-fn has_images(history: &[HistoryItem]) -> bool {
+pub(crate) fn has_images(history: &[HistoryItem]) -> bool {
     let images = |parts: &[Part]| parts.iter().any(|part| matches!(part, Part::Image { .. }));
     history.iter().any(|item| match item {
         HistoryItem::Message(Message { parts, .. }) => images(parts),
@@ -103,7 +103,7 @@ fn has_images(history: &[HistoryItem]) -> bool {
     })
 }
 
-fn unix_seconds() -> i64 {
+pub(crate) fn unix_seconds() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Options, PATIENCE, TestGate, question, redact};
+use crate::support::{Options, PATIENCE, TestGate, joined, question, redact};
 use portcullis_lab::{Answer, Usage};
 use serde_json::{Value, json};
 
@@ -15,7 +15,26 @@ async fn a_stream_says_role_deltas_finish_usage_and_done() {
     body["stream_options"] = json!({"include_usage": true});
     let (status, text) = gate.stream(&body).await;
     assert_eq!(status, 200);
-    insta::assert_snapshot!("stream", redact(&text));
+    insta::assert_snapshot!("stream", joined(&text));
+    gate.finish().await;
+}
+
+/// A word goes out when it comes, not when the answer is whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_word_goes_out_while_the_model_still_speaks() {
+    let gate = TestGate::start().await;
+    gate.model.enqueue(Answer::text(["First "]).hang());
+    let mut body = question("Hi");
+    body["stream"] = json!(true);
+    let mut response = gate.post(&body).send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
+    let mut text = String::new();
+    while !text.contains("First ") {
+        let chunk = tokio::time::timeout(PATIENCE, response.chunk()).await.unwrap().unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    drop(response);
+    gate.model.wait_for_close(0, PATIENCE).await.unwrap();
     gate.finish().await;
 }
 
@@ -139,7 +158,7 @@ async fn a_cut_in_the_middle_is_an_error_event() {
         });
         let (status, text) = gate.stream(&question("Hi")).await;
         assert_eq!(status, 200);
-        insta::assert_snapshot!("cut", redact(&text));
+        insta::assert_snapshot!("cut", joined(&text));
         gate.finish().await;
     }
 }

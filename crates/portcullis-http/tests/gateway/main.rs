@@ -3,7 +3,10 @@
 
 mod access;
 mod chat;
+mod clients;
+mod codex_client;
 mod faults;
+mod responses;
 mod shape;
 mod support;
 mod tools;

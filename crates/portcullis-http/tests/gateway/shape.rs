@@ -5,7 +5,7 @@ use std::time::Duration;
 use portcullis_lab::Answer;
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, TestGate, question, redact};
+use crate::support::{PATIENCE, TestGate, joined, question, redact};
 
 fn with(key: &str, value: Value) -> Value {
     let mut body = question("Hi");
@@ -23,7 +23,7 @@ async fn a_stop_text_ends_the_answer_and_the_turn() {
         body["stream_options"] = if stream { json!({"include_usage": true}) } else { Value::Null };
         if stream {
             let (_, text) = gate.stream(&body).await;
-            insta::assert_snapshot!("stop_stream", redact(&text));
+            insta::assert_snapshot!("stop_stream", joined(&text));
         } else {
             let (_, answer) = gate.ask(&body).await;
             let choice = &answer["choices"][0];
@@ -107,7 +107,7 @@ async fn reasoning_is_shown_when_it_is_asked_for() {
     let (_, answer) = gate.ask(&with("reasoning", json!({"effort": "high", "summary": "auto"}))).await;
     insta::assert_snapshot!("reasoning", redact(&answer.to_string()));
     let (_, text) = gate.stream(&with("reasoning", json!({"summary": "detailed"}))).await;
-    insta::assert_snapshot!("reasoning_stream", redact(&text));
+    insta::assert_snapshot!("reasoning_stream", joined(&text));
     gate.ask(&question("Hi")).await;
     let asked: Vec<Value> = gate.model.requests().iter().map(|r| r.body["reasoning"].clone()).collect();
     let expected = [

@@ -7,9 +7,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_access::{KeyStore, Keys};
 use portcullis_agent::{Deadline, Record};
 use portcullis_codex::{AppServer, CodexBinary, CustomProvider, Provider, Settings as CodexSettings};
-use portcullis_http::{Alias, Gateway, Metrics, Parking, Settings};
+use portcullis_http::{Alias, Gateway, Keep, Metrics, Parking, Settings};
 use portcullis_lab::ModelServer;
 use portcullis_openai::chat;
+use portcullis_store::Memory;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -39,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) sampling: chat::Sampling,
     pub(crate) turns: usize,
     pub(crate) parking: Parking,
+    /// What a gateway remembers; given to another one, it survives.
+    pub(crate) kept: Arc<Memory>,
     /// How often Codex repeats a stream that broke.
     pub(crate) stream_retries: u64,
     /// Run against OpenAI's provider, without a login.
@@ -53,6 +56,7 @@ impl Default for Options {
             body_limit: 1024 * 1024,
             sampling: chat::Sampling::Ignore,
             turns: 64,
+            kept: Arc::new(Memory::new(1 << 30)),
             parking: Parking { most: 4, wait: Duration::from_mins(1) },
             stream_retries: 0,
             openai: false,
@@ -100,6 +104,7 @@ impl TestGate {
             ]
             .into(),
             deadline: options.deadline,
+            keep: Keep { age: Duration::from_hours(1), bytes: 1 << 30 },
             parking: options.parking,
             first_event: options.first_event,
             body_limit: options.body_limit,
@@ -119,6 +124,8 @@ impl TestGate {
             keys: Arc::new(Keys::open(store.path()).unwrap()),
             settings,
             warnings: Vec::new(),
+            responses: Arc::clone(&options.kept) as _,
+            conversations: Arc::clone(&options.kept) as _,
             metrics,
         };
         let listener = portcullis_http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -135,6 +142,13 @@ impl TestGate {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let key = key.secret.expose_secret().to_owned();
         Self { model, agent, base, key, client, store, stop, served, dir }
+    }
+
+    /// Who the test's key stands for.
+    pub(crate) fn principal(&self) -> portcullis_agent::PrincipalId {
+        let keys = Keys::open(self.store.path()).unwrap();
+        let principal = keys.authenticate(&self.key).unwrap();
+        format!("{}:{}", principal.key_id, principal.name).into()
     }
 
     pub(crate) fn dir(&self) -> Utf8PathBuf {
@@ -215,6 +229,41 @@ pub(crate) fn redact(text: &str) -> String {
         lines.push(part.to_owned());
     }
     lines.join("\"created\":0")
+}
+
+/// A stream of chunks with consecutive pieces of one text joined: where the pieces are cut depends on how fast the
+/// client reads.
+pub(crate) fn joined(stream: &str) -> String {
+    let mut events: Vec<Value> = Vec::new();
+    let mut done = "";
+    for line in stream.lines().filter_map(|line| line.strip_prefix("data: ")) {
+        let Ok(mut event) = serde_json::from_str::<Value>(line) else {
+            done = line;
+            continue;
+        };
+        let key = ["content", "reasoning_content"].into_iter().find(|key| {
+            event["choices"][0]["delta"].as_object().is_some_and(|d| d.len() == 1 && d.contains_key(*key))
+        });
+        let last = events.last_mut().filter(|last| {
+            key.is_some_and(|key| {
+                let delta = last["choices"][0]["delta"].as_object();
+                delta.is_some_and(|d| d.len() == 1 && d.contains_key(key))
+            }) && last["choices"][0]["index"] == event["choices"][0]["index"]
+        });
+        match (last, key) {
+            (Some(last), Some(key)) => {
+                let text = format!(
+                    "{}{}",
+                    last["choices"][0]["delta"][key].as_str().unwrap(),
+                    event["choices"][0]["delta"][key].as_str().unwrap()
+                );
+                last["choices"][0]["delta"][key] = text.into();
+            }
+            _ => events.push(event.take()),
+        }
+    }
+    let lines: Vec<String> = events.iter().map(Value::to_string).collect();
+    redact(&format!("{}\n{done}", lines.join("\n")))
 }
 
 /// Waits until a condition holds.

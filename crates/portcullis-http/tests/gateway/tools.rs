@@ -6,7 +6,7 @@ use portcullis_http::Parking;
 use portcullis_lab::{Answer, ToolCall};
 use serde_json::{Value, json};
 
-use crate::support::{Options, PATIENCE, TestGate, eventually, redact};
+use crate::support::{Options, PATIENCE, TestGate, eventually, joined, redact};
 
 fn weather_tools() -> Value {
     json!([{"type": "function", "function": {
@@ -84,7 +84,10 @@ async fn a_tool_round_trip_goes_on_in_the_same_turn() {
     assert_eq!(metric(&gate, "portcullis_parked_turns ").await.as_deref(), Some("1"));
 
     gate.model.enqueue(Answer::text(["Sun and rain."]));
-    let (status, answer) = gate.ask(&asked(&answered(&answer))).await;
+    // Some clients write the arguments anew; the turn has the model's own.
+    let mut back = answered(&answer);
+    back[1]["tool_calls"][0]["function"]["arguments"] = json!("{\"city\":\"Paris\"}");
+    let (status, answer) = gate.ask(&asked(&back)).await;
     assert_eq!((status, &answer["choices"][0]["message"]["content"]), (200, &json!("Sun and rain.")));
     let requests = gate.model.requests();
     assert_eq!(without_ids(&requests[1].body["input"]), expected_input());
@@ -103,7 +106,7 @@ async fn calls_are_streamed_with_their_names_first() {
     let gate = TestGate::start().await;
     gate.model.enqueue(calls());
     let (_, text) = gate.stream(&asked(&json!([{"role": "user", "content": "Weather?"}]))).await;
-    insta::assert_snapshot!("calls_stream", redact(&text));
+    insta::assert_snapshot!("calls_stream", joined(&text));
     gate.finish().await;
 }
 

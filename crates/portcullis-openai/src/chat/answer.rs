@@ -1,7 +1,9 @@
 //! One choice of an answer: what a turn's events mean to a chat client. Streaming and whole answers are both
 //! made of its steps.
 
-use portcullis_agent::{AgentError, CallId, DeltaKind, ErrorKind, Item, Outcome, ToolCall, TurnEvent, Usage};
+use portcullis_agent::{
+    AgentError, CallId, DeltaKind, ErrorKind, Item, ItemId, Outcome, ToolCall, TurnEvent, Usage,
+};
 use serde_json::Value;
 
 use super::request::{ChatRequest, Format, ToolChoice};
@@ -52,6 +54,18 @@ pub enum Failure {
     Interrupted,
 }
 
+impl Failure {
+    pub(crate) fn no_call() -> Self {
+        let message = "The model answered without calling a tool, which 'tool_choice' demanded.";
+        Self::NotHonoured { code: "tool_choice_not_honored", message }
+    }
+
+    pub(crate) fn no_object() -> Self {
+        let message = "The model's answer is not a JSON object, which the request demanded.";
+        Self::NotHonoured { code: "response_format_not_honored", message }
+    }
+}
+
 /// One choice, from its turn's first event to its end.
 #[derive(Debug)]
 pub struct Choice {
@@ -71,7 +85,9 @@ pub struct Choice {
     withheld: Vec<CallId>,
     /// All text that went out, for whoever must know what the client will send back.
     said: String,
-    last_reasoning: Option<(portcullis_agent::ItemId, u32)>,
+    /// The message whose deltas are coming.
+    speaking: Option<ItemId>,
+    last_reasoning: Option<(ItemId, u32)>,
 }
 
 impl Choice {
@@ -89,6 +105,7 @@ impl Choice {
             called: Vec::new(),
             withheld: Vec::new(),
             said: String::new(),
+            speaking: None,
             last_reasoning: None,
         }
     }
@@ -125,7 +142,10 @@ impl Choice {
         }
         match event {
             TurnEvent::Delta(delta) => match delta.kind {
-                DeltaKind::Message => self.text(delta.text, emit),
+                DeltaKind::Message => {
+                    self.speaking = Some(delta.item);
+                    self.text(delta.text, emit);
+                }
                 DeltaKind::ReasoningSummary { part } => {
                     // Parts are paragraphs; the client reads one text.
                     let here = Some((delta.item, part));
@@ -139,7 +159,13 @@ impl Choice {
             TurnEvent::ItemCompleted(Item::Message { refusal: Some(refusal), .. }) => {
                 emit(Step::Refusal(refusal));
             }
-            TurnEvent::ItemCompleted(_) => {}
+            // A provider that does not stream says it all at the end.
+            TurnEvent::ItemCompleted(Item::Message { id, text, refusal: None }) => {
+                if self.speaking.take() != Some(id) {
+                    self.text(text, emit);
+                }
+            }
+            TurnEvent::ItemCompleted(Item::Reasoning(_)) => {}
             TurnEvent::StepCompleted(usage) => self.usage += usage,
             TurnEvent::ToolCalls(mut calls) => {
                 self.flush(emit);
@@ -209,17 +235,11 @@ impl Choice {
     /// Whether an answer that is whole is what the caller demanded.
     fn verdict(&self) -> Step {
         if self.must_call {
-            return Step::Fail(Failure::NotHonoured {
-                code: "tool_choice_not_honored",
-                message: "The model answered without calling a tool, which 'tool_choice' demanded.",
-            });
+            return Step::Fail(Failure::no_call());
         }
         let is_object = || serde_json::from_str::<Value>(&self.said).is_ok_and(|value| value.is_object());
         if self.must_be_object && !is_object() {
-            return Step::Fail(Failure::NotHonoured {
-                code: "response_format_not_honored",
-                message: "The model's answer is not a JSON object, which 'response_format' demanded.",
-            });
+            return Step::Fail(Failure::no_object());
         }
         Step::Finish(Finish::Stop)
     }

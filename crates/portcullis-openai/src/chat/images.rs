@@ -19,9 +19,13 @@ impl ImagePolicy {
     /// Reads the `image_url` object of a message part.
     pub(crate) fn read(&self, image: &At<'_>) -> Read<Part> {
         image.only(&["url", "detail"])?;
-        let url = image.need("url")?;
-        self.check(&url)?;
-        let detail = match image.get("detail")? {
+        self.read_url(&image.need("url")?, image.get("detail")?.as_ref())
+    }
+
+    /// Reads a picture's URL and how closely it is looked at.
+    pub(crate) fn read_url(&self, url: &At<'_>, detail: Option<&At<'_>>) -> Read<Part> {
+        self.check(url)?;
+        let detail = match detail {
             None => ImageDetail::Auto,
             Some(detail) => detail.word(&[
                 ("auto", ImageDetail::Auto),

@@ -87,7 +87,7 @@ impl Reader<'_> {
     }
 
     fn assistant(&mut self, message: &At<'_>) -> Read<()> {
-        // `reasoning_content` and `annotations` are what clients echo of an answer; the model does not need them.
+        // What clients echo of an answer beside its content; the model does not need it.
         message.only(&[
             "role",
             "content",
@@ -100,6 +100,7 @@ impl Reader<'_> {
             "reasoning_content",
             "reasoning",
             "parsed",
+            "provider_specific_fields",
         ])?;
         let mut parts = match message.get("content")? {
             Some(content) => self.parts(&content, Author::Assistant)?,

@@ -3,7 +3,7 @@
 use portcullis_agent::{HistoryItem, ReasoningSummary, ToolSpec};
 use serde_json::{Map, Value};
 
-use super::fields::{FIELDS, Treatment, asks_for_default};
+use super::fields::{FIELDS, Field, Treatment, asks_for_default};
 use super::images::ImagePolicy;
 use super::{messages, tools};
 use crate::InvalidRequest;
@@ -22,6 +22,15 @@ pub struct Limits {
     pub tool_bytes: usize,
     /// Pictures.
     pub images: ImagePolicy,
+}
+
+impl Limits {
+    /// For what was checked when it came in.
+    pub(crate) fn unbounded() -> Self {
+        let most = usize::MAX;
+        let images = ImagePolicy { count: most, bytes: most };
+        Self { messages: most, text: most, tools: most, tool_bytes: most, images }
+    }
 }
 
 /// What happens to a sampling knob that asks for something else than the default.
@@ -107,7 +116,7 @@ impl ChatRequest {
                 code: Some("invalid_type"),
             });
         };
-        let ignored = check_fields(members, sampling)?;
+        let ignored = check_fields(members, FIELDS, sampling)?;
         let body = At::new(body, "");
         let tools = tools::read(&body, limits)?;
         let (include_usage, stream) = stream(&body)?;
@@ -140,10 +149,15 @@ impl ChatRequest {
     }
 }
 
-fn check_fields(members: &Map<String, Value>, sampling: Sampling) -> Read<Vec<&'static str>> {
+/// Holds the members of a body against a list of fields; returns the sampling knobs that are ignored.
+pub(crate) fn check_fields(
+    members: &Map<String, Value>,
+    fields: &'static [Field],
+    sampling: Sampling,
+) -> Read<Vec<&'static str>> {
     let mut ignored = Vec::new();
     for (name, value) in members {
-        let Some(field) = FIELDS.iter().find(|field| field.name == name) else {
+        let Some(field) = fields.iter().find(|field| field.name == name) else {
             return Err(InvalidRequest::at(
                 name.clone(),
                 format!("Unrecognized request argument supplied: {name}"),
@@ -241,7 +255,7 @@ fn max_tokens(body: &At<'_>) -> Read<Option<usize>> {
     Ok(Some(usize::try_from(limit).unwrap_or(usize::MAX)))
 }
 
-fn service_tier(body: &At<'_>) -> Read<Option<String>> {
+pub(crate) fn service_tier(body: &At<'_>) -> Read<Option<String>> {
     let Some(tier) = body.get("service_tier")? else { return Ok(None) };
     Ok(tier
         .word(&[("auto", None), ("default", None), ("flex", Some("flex")), ("priority", Some("priority"))])?

@@ -43,6 +43,7 @@ pub(crate) fn read(body: &At<'_>, limits: &Limits) -> Read<Tools> {
                 tool.only(&["type", "function"])?;
                 tool.need("function")?
             };
+            function.only(&["name", "description", "parameters", "strict"])?;
             let spec = spec(&function, limits)?;
             if !names.insert(spec.name.clone()) {
                 return Err(function.fault(format!("The tool '{}' is offered twice.", spec.name)));
@@ -56,8 +57,8 @@ pub(crate) fn read(body: &At<'_>, limits: &Limits) -> Read<Tools> {
     Ok(Tools { offered, choice, parallel: parallel && !legacy, legacy })
 }
 
-fn spec(function: &At<'_>, limits: &Limits) -> Read<ToolSpec> {
-    function.only(&["name", "description", "parameters", "strict"])?;
+/// A function's name, description and schema.
+pub(crate) fn spec(function: &At<'_>, limits: &Limits) -> Read<ToolSpec> {
     let name = function.need("name")?;
     let text = name.str()?;
     let legal = !text.is_empty()
@@ -81,6 +82,20 @@ fn spec(function: &At<'_>, limits: &Limits) -> Read<ToolSpec> {
     Ok(ToolSpec { name: text.to_owned(), description, parameters })
 }
 
+/// `none`, `auto` or `required`.
+pub(crate) fn choice_word(choice: &At<'_>, offered: &mut Vec<ToolSpec>) -> Read<ToolChoice> {
+    let words = [("none", ToolChoice::None), ("auto", ToolChoice::Auto), ("required", ToolChoice::Required)];
+    let word = choice.word(&words)?;
+    match word {
+        ToolChoice::None => offered.clear(),
+        ToolChoice::Required if offered.is_empty() => {
+            return Err(choice.fault("'tool_choice' is 'required', but no tools are offered."));
+        }
+        ToolChoice::Required | ToolChoice::Auto => {}
+    }
+    Ok(word)
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
     Function,
@@ -93,19 +108,7 @@ fn choice(body: &At<'_>, offered: &mut Vec<ToolSpec>, legacy: bool) -> Read<Tool
         return Ok(ToolChoice::Auto);
     };
     if choice.value.is_string() {
-        let word = choice.word(&[
-            ("none", ToolChoice::None),
-            ("auto", ToolChoice::Auto),
-            ("required", ToolChoice::Required),
-        ])?;
-        match word {
-            ToolChoice::None => offered.clear(),
-            ToolChoice::Required if offered.is_empty() => {
-                return Err(choice.fault("'tool_choice' is 'required', but no tools are offered."));
-            }
-            ToolChoice::Required | ToolChoice::Auto => {}
-        }
-        return Ok(word);
+        return choice_word(&choice, offered);
     }
     if legacy {
         keep(offered, &[choice.need("name")?])?;
@@ -127,7 +130,8 @@ fn choice(body: &At<'_>, offered: &mut Vec<ToolSpec>, legacy: bool) -> Read<Tool
     }
 }
 
-fn keep(offered: &mut Vec<ToolSpec>, names: &[At<'_>]) -> Read<()> {
+/// Takes away every tool but the named ones.
+pub(crate) fn keep(offered: &mut Vec<ToolSpec>, names: &[At<'_>]) -> Read<()> {
     for name in names {
         let wanted = name.str()?;
         if !offered.iter().any(|tool| tool.name == wanted) {

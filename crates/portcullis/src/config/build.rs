@@ -8,7 +8,7 @@ use super::given::dotted;
 use super::meaning::Meaning;
 use super::provider::provider;
 use super::reader::Reader;
-use super::{Alias, Codex, Config, Http, Limits, Log, OpenAi, Origin, Place, Problem, State, Turn};
+use super::{Alias, Codex, Config, Http, Limits, Log, OpenAi, Origin, Place, Problem, State, Store, Turn};
 
 /// Whether rules between keys are checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,6 +42,11 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
             messages: reader.value("limits.messages"),
             text: reader.value("limits.text"),
             turns: reader.value("limits.turns"),
+        },
+        store: Store {
+            url: reader.optional("store.url"),
+            keep: reader.value("store.keep"),
+            size: reader.value("store.size"),
         },
         openai: OpenAi { sampling: reader.value("openai.sampling") },
         log: Log { format: reader.value("log.format"), level: reader.value("log.level") },

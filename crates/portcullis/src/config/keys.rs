@@ -43,7 +43,7 @@ const fn key(name: &'static str, kind: &'static str, default: Standard, what: &'
 use Standard::{Computed, Text, Unset};
 
 /// In the order in which `config show` and the reference print them.
-static KEYS: [Key; 28] = [
+static KEYS: [Key; 31] = [
     key("http.bind", "address", Text("127.0.0.1:8320"), "Where the gateway listens."),
     key(
         "state.dir",
@@ -99,6 +99,15 @@ static KEYS: [Key; 28] = [
     key("limits.messages", "count", Text("2048"), "The most messages in a request."),
     key("limits.text", "size", Text("4MiB"), "The most text in a request."),
     key("limits.turns", "count", Text("64"), "The most turns that run at once."),
+    key(
+        "store.url",
+        "hidden text",
+        Unset,
+        "Where responses and conversations are kept: `sqlite:<path>` or `postgres://…`. Without it a SQLite file in \
+         the state directory.",
+    ),
+    key("store.keep", "duration", Text("30d"), "How long a finished response is kept."),
+    key("store.size", "size", Text("1GiB"), "How much of all responses is kept; the oldest go first."),
     key(
         "openai.sampling",
         "`ignore` or `reject`",

@@ -1,12 +1,12 @@
 //! The configuration as the program uses it: every value means something, none is a text to be parsed later.
 
-use portcullis_openai::chat::Sampling;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use portcullis_openai::chat::Sampling;
 use secrecy::SecretString;
 
 use super::ByteSize;
@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) provider: Provider,
     pub(crate) turn: Turn,
     pub(crate) limits: Limits,
+    pub(crate) store: Store,
     pub(crate) openai: OpenAi,
     pub(crate) log: Log,
     /// Model names that clients may use, besides the real ones.
@@ -104,6 +105,17 @@ pub(crate) struct Limits {
     pub(crate) text: ByteSize,
     /// Running at once.
     pub(crate) turns: NonZeroUsize,
+}
+
+/// `[store]`: what is remembered between requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    /// May carry a password.
+    pub(crate) url: Option<SecretString>,
+    /// Since a response finished.
+    pub(crate) keep: Duration,
+    /// All responses together.
+    pub(crate) size: ByteSize,
 }
 
 /// `[openai]`: how OpenAI's API is answered.

@@ -62,6 +62,9 @@ fn defaults() {
     limits.messages = 2048                                 # default
     limits.text = "4MiB"                                   # default
     limits.turns = 64                                      # default
+    # store.url is not set
+    store.keep = "30d"                                     # default
+    store.size = "1GiB"                                    # default
     openai.sampling = "ignore"                             # default
     log.format = "text"                                    # default
     log.level = "info"                                     # default
@@ -119,6 +122,9 @@ codex = { model = "mine" }
     limits.messages = 2048                          # default
     limits.text = "1000000000B"                     # DIR/portcullis.toml:13 (default "4MiB")
     limits.turns = 8                                # environment variable PORTCULLIS__LIMITS__TURNS (default 64)
+    # store.url is not set
+    store.keep = "30d"                              # default
+    store.size = "1GiB"                             # default
     openai.sampling = "ignore"                      # default
     log.format = "json"                             # flag --log-format (default "text")
     log.level = "info,portcullis_http=debug"        # environment variable PORTCULLIS__LOG__LEVEL (default "info")
@@ -227,7 +233,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
     assert_snapshot!(errors(file, &[], &[]), @r#"
     the configuration has 26 problems
       DIR/portcullis.toml:1:1: `colour` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `openai`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `log`, `aliases`
       DIR/portcullis.toml:3:1: `http.bindd` is not known
         did you mean `bind`?
         known in `http`: `bind`
@@ -235,7 +241,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
         expected an IP address and a port, such as `127.0.0.1:8320` or `[::1]:8320`
       DIR/portcullis.toml:5:2: `htpp` is not known
         did you mean `http`?
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `openai`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `log`, `aliases`
       DIR/portcullis.toml:8:7: `state.dir` cannot be "~/portcullis"
         expected a path; `~` and variables are not expanded
       DIR/portcullis.toml:10:9: `codex.model` cannot be `5`
@@ -302,7 +308,7 @@ fn mistakes_in_the_environment_and_in_flags() {
     assert_snapshot!(errors("", &env, &flags), @r#"
     the configuration has 10 problems
       environment variable PORTCULLIS__: `""` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `openai`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `log`, `aliases`
       environment variable PORTCULLIS__HTTP: `http` cannot be "127.0.0.1:1", it is a table
         with `bind`
       environment variable PORTCULLIS__HTTP__BINDD: `http.bindd` is not known

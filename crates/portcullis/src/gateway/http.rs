@@ -1,6 +1,6 @@
 //! The configuration in the words of the HTTP frontend.
 
-use portcullis_http::{Alias, Parking, Settings};
+use portcullis_http::{Alias, Keep, Parking, Settings};
 use portcullis_openai::chat::{ImagePolicy, Limits};
 
 use crate::config::{ByteSize, Config};
@@ -23,6 +23,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         // A parked turn holds a place in the worker: half of them stay free for turns that run.
         parking: Parking { most: config.limits.turns.get() / 2, wait: config.turn.parked },
         first_event: config.turn.first_event,
+        keep: Keep { age: config.store.keep, bytes: config.store.size.bytes() },
         body_limit: bytes(config.limits.body),
         chat: Limits {
             messages: config.limits.messages.get(),

@@ -1,0 +1,109 @@
+//! From a request to a turn: the kept conversation, the new items, the model.
+
+use std::sync::Arc;
+
+use portcullis_agent::{
+    Author, HistoryItem, Message, Part, PrincipalId, RequestId, TurnOptions, TurnRequest,
+};
+use portcullis_openai::InvalidRequest;
+use portcullis_openai::chat::Format;
+use portcullis_openai::responses::{ResponseRequest, check_calls, stored_item};
+use portcullis_store::{ConversationId, ResponseId, StoredItem};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::model_names::resolve;
+
+/// A request that can be run.
+pub(crate) struct Prepared {
+    pub(crate) turn: TurnRequest,
+    /// The new items as they are kept; references are not.
+    pub(crate) input: Vec<StoredItem>,
+}
+
+/// Puts together what the model reads.
+pub(crate) async fn prepare(
+    app: &Arc<App>,
+    principal: &PrincipalId,
+    id: RequestId,
+    request: &ResponseRequest,
+) -> Result<Prepared, ApiError> {
+    let resolved = resolve(app, &request.model).await?;
+    let kept = kept_items(app, principal, request).await?;
+    let mut history = Vec::with_capacity(kept.len() + request.input.len() + 1);
+    if let Some(instructions) = &request.instructions {
+        let parts = vec![Part::Text(instructions.clone())];
+        history.push(HistoryItem::Message(Message { author: Author::Developer, parts }));
+    }
+    for item in &kept {
+        history.push(read_kept(item)?);
+    }
+    let mut input = Vec::with_capacity(request.input.len());
+    for item in &request.input {
+        match &item.history {
+            Some(read) => {
+                history.push(read.clone());
+                input.push(StoredItem { id: item.id.clone(), json: item.json.to_string() });
+            }
+            // What it refers to is in the conversation already, or it is nowhere that we know.
+            None if kept.iter().any(|kept| kept.id == item.id) => {}
+            None => {
+                let message = format!(
+                    "Item with id '{}' not found. Send the item itself, or continue with 'previous_response_id'.",
+                    item.id
+                );
+                return Err(InvalidRequest::at("input", message).code("item_not_found").into());
+            }
+        }
+    }
+    check_calls(&history)?;
+    if !resolved.model.reads_images && crate::routes::chat::has_images(&history) {
+        return Err(InvalidRequest::at("input", "This model does not read pictures.").into());
+    }
+    let options = TurnOptions {
+        model: resolved.model.id.clone(),
+        effort: resolved.effort(request.effort.clone())?,
+        summary: request.summary,
+        verbosity: request.verbosity.clone(),
+        service_tier: request.service_tier.clone(),
+        output_schema: match &request.format {
+            Format::JsonSchema(schema) => Some(schema.clone()),
+            Format::Text | Format::JsonObject => None,
+        },
+        deadline: app.settings.deadline,
+    };
+    let turn = TurnRequest {
+        request: id,
+        principal: principal.clone(),
+        history,
+        tools: request.tools.clone(),
+        options,
+    };
+    Ok(Prepared { turn, input })
+}
+
+async fn kept_items(
+    app: &App,
+    principal: &PrincipalId,
+    request: &ResponseRequest,
+) -> Result<Vec<StoredItem>, ApiError> {
+    if let Some(previous) = &request.previous {
+        let id = ResponseId::new(previous.clone());
+        return app.responses.history(principal, &id).await?.ok_or_else(|| ApiError::no_previous(previous));
+    }
+    if let Some(conversation) = &request.conversation {
+        let id = ConversationId::new(conversation.clone());
+        let items = app.conversations.all_items(principal, &id).await?;
+        return items.ok_or_else(|| ApiError::not_found("Conversation", conversation));
+    }
+    Ok(Vec::new())
+}
+
+fn read_kept(item: &StoredItem) -> Result<HistoryItem, ApiError> {
+    let json: Value = serde_json::from_str(&item.json).map_err(|_corrupt| ApiError::internal())?;
+    stored_item(&json).map_err(|fault| {
+        tracing::error!(item.id = item.id, fault = fault.message, "A stored item can not be read");
+        ApiError::internal()
+    })
+}

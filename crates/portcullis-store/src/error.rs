@@ -1,0 +1,53 @@
+//! What can go wrong, divided by what a caller can do about it.
+
+use std::error::Error;
+
+use crate::ResponseId;
+
+/// Why something was not stored or not read. "It is not there" is `None` or `false` instead.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database does not answer; trying again later may help.
+    #[error("the store is not available")]
+    Unavailable {
+        /// What the database or its driver said, for the log only.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// No room is left: [`shrink`](crate::Responses::shrink) makes some, or the operator does. Reading still works.
+    #[error("the store is full")]
+    Full,
+    /// The database holds what no version of this program wrote; only the operator can help.
+    #[error("the store is damaged: {what}")]
+    Corrupt {
+        /// What was found.
+        what: String,
+    },
+    /// The id has been given out before, perhaps to another principal.
+    #[error("the id `{id}` is taken")]
+    Taken {
+        /// The id.
+        id: String,
+    },
+    /// What was to be stored cannot be: see [`check_id`](crate::check_id) and [`check_text`](crate::check_text).
+    #[error("{what} cannot be stored")]
+    Unstorable {
+        /// Which part of it.
+        what: &'static str,
+    },
+    /// The page was to begin after an item that is not in the list.
+    #[error("the list has no item with the id that the page should begin after")]
+    UnknownCursor,
+    /// The chain of responses, or the items of a conversation, are more than is read at once.
+    #[error("the history is longer than {}", limits())]
+    TooLong,
+    /// An earlier response of the chain has been deleted or has expired.
+    #[error("the earlier response `{id}` is gone")]
+    BrokenChain {
+        /// The response that is missing.
+        id: ResponseId,
+    },
+}
+
+fn limits() -> String {
+    format!("{} responses or {} MiB", crate::MAX_CHAIN, crate::MAX_HISTORY_BYTES >> 20)
+}
