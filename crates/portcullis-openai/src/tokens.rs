@@ -1,17 +1,14 @@
-//! Counting tokens of an answer while it streams, for `max_completion_tokens`.
+//! Counting tokens of an answer while it streams, for `max_completion_tokens` and `max_output_tokens`.
 //!
 //! Codex has no output limit and reports tokens only when a step is over. So the text that the client sees is
-//! counted here with OpenAI's `o200k_base` vocabulary, which current models use; reasoning is not counted.
+//! counted here, by an estimate: a vocabulary would be exact for one family of models and weighs 32 MB
+//! (docs/design/counting-output-tokens.md). Reasoning is not counted.
 
-use bpe_openai::o200k_base;
-
-/// Lets text through up to a number of tokens.
+/// Lets text through up to an estimated number of tokens.
 #[derive(Debug)]
 pub(crate) struct TokenLimit {
     limit: usize,
-    text: String,
-    /// Below this length the text can not hold more than `limit` tokens: each is at least one byte.
-    next_look: usize,
+    estimate: Estimate,
 }
 
 /// What may go out.
@@ -25,43 +22,129 @@ pub(crate) enum Allowed {
 
 impl TokenLimit {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, text: String::new(), next_look: limit }
+        Self { limit, estimate: Estimate::default() }
     }
 
     /// Takes note of more text and says how much of it may go out.
     pub(crate) fn push(&mut self, more: &str) -> Allowed {
-        let before = self.text.len();
-        self.text.push_str(more);
-        if self.text.len() <= self.next_look {
-            return Allowed::All;
+        for (at, c) in more.char_indices() {
+            self.estimate.push(c);
+            if self.estimate.tokens > self.limit {
+                return Allowed::UpTo(at);
+            }
         }
-        let tokens = o200k_base().encode(&self.text);
-        if tokens.len() <= self.limit {
-            self.next_look = self.text.len() + (self.limit - tokens.len());
-            return Allowed::All;
+        Allowed::All
+    }
+}
+
+/// A running estimate, one character at a time, so that it does not matter how the text arrives.
+#[derive(Debug, Default)]
+struct Estimate {
+    tokens: usize,
+    kind: Kind,
+    /// Characters of this kind in a row.
+    run: usize,
+}
+
+/// What a character is to a tokenizer, roughly.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Kind {
+    /// A single one belongs to the word after it.
+    #[default]
+    Space,
+    Letter,
+    /// Of alphabets that are rarer in the vocabularies.
+    OtherLetter,
+    Digit,
+    /// Chinese, Japanese, Korean.
+    Ideograph,
+    Punctuation,
+    /// Emoji and the like.
+    Symbol,
+}
+
+impl Kind {
+    fn of(c: char) -> Self {
+        match c {
+            _ if c.is_whitespace() => Self::Space,
+            _ if c.is_ascii_digit() => Self::Digit,
+            _ if c.is_ascii_punctuation() => Self::Punctuation,
+            '\u{2e80}'..='\u{9fff}'
+            | '\u{ac00}'..='\u{d7af}'
+            | '\u{f900}'..='\u{faff}'
+            | '\u{20000}'..='\u{3ffff}' => Self::Ideograph,
+            '\0'..='\u{24f}' if c.is_alphabetic() => Self::Letter,
+            _ if c.is_alphanumeric() => Self::OtherLetter,
+            _ => Self::Symbol,
         }
-        let mut kept = o200k_base().decode(&tokens[..self.limit]).map_or(0, |text| text.len());
-        // A token may end inside a character, and what has gone out can not be taken back.
-        while !self.text.is_char_boundary(kept) {
-            kept -= 1;
+    }
+
+    /// How many of them in a row make a token.
+    fn per_token(self) -> usize {
+        match self {
+            Self::Space => 16,
+            Self::Letter => 8,
+            Self::OtherLetter | Self::Digit => 3,
+            Self::Punctuation => 2,
+            Self::Ideograph | Self::Symbol => 1,
         }
-        Allowed::UpTo(kept.max(before) - before)
+    }
+}
+
+impl Estimate {
+    fn push(&mut self, c: char) {
+        let kind = Kind::of(c);
+        self.run = if kind == self.kind { self.run + 1 } else { 1 };
+        self.kind = kind;
+        // The first space of a row costs nothing: it belongs to what follows.
+        let nth = if kind == Kind::Space { self.run.checked_sub(2) } else { self.run.checked_sub(1) };
+        if nth.is_some_and(|nth| nth.is_multiple_of(kind.per_token())) {
+            self.tokens += 1;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
-    fn the_text_is_cut_at_the_limit_however_it_arrives() {
-        let text = "One two three four five six seven eight nine ten.";
-        for size in [1, 3, 7, 100] {
-            let mut limit = TokenLimit::new(4);
-            let mut out = String::new();
-            for piece in text.as_bytes().chunks(size) {
-                let piece = std::str::from_utf8(piece).unwrap();
-                match limit.push(piece) {
+    fn words_numbers_and_signs_are_counted() {
+        let table = [
+            ("", 0),
+            ("One two three.", 4),
+            ("internationalisation", 3),
+            ("12345", 2),
+            ("{\"a\": [1]}", 6),
+            ("a\n\n    b", 3),
+            ("\u{4f60}\u{597d}", 2),
+        ];
+        for (text, expected) in table {
+            let mut estimate = Estimate::default();
+            text.chars().for_each(|c| estimate.push(c));
+            assert_eq!(estimate.tokens, expected, "{text}");
+        }
+    }
+
+    proptest! {
+        /// However the text is cut into deltas, what goes out is the same.
+        #[test]
+        fn pieces_do_not_matter(text in "[a-c0-9 .ä你\n]{0,60}", limit in 1usize..20, cuts in proptest::collection::vec(0usize..60, 0..8)) {
+            let mut whole = TokenLimit::new(limit);
+            let expected = match whole.push(&text) {
+                Allowed::All => text.as_str(),
+                Allowed::UpTo(n) => &text[..n],
+            };
+            let mut cuts: Vec<usize> = cuts.into_iter().filter(|&c| c <= text.len() && text.is_char_boundary(c)).collect();
+            cuts.push(text.len());
+            cuts.sort_unstable();
+            let (mut pieces, mut out, mut from) = (TokenLimit::new(limit), String::new(), 0);
+            for cut in cuts {
+                let piece = &text[from..cut];
+                from = cut;
+                match pieces.push(piece) {
                     Allowed::All => out.push_str(piece),
                     Allowed::UpTo(n) => {
                         out.push_str(&piece[..n]);
@@ -69,13 +152,7 @@ mod tests {
                     }
                 }
             }
-            // A piece may end inside the token that is one too many; what is out by then stays out.
-            assert!(
-                out.starts_with("One two three four") && out.len() < "One two three four five".len(),
-                "{size}: {out}"
-            );
+            prop_assert_eq!(out, expected);
         }
-        let mut limit = TokenLimit::new(1000);
-        assert_eq!(limit.push(text), Allowed::All);
     }
 }

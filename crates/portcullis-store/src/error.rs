@@ -13,7 +13,9 @@ pub enum StoreError {
         /// What the database or its driver said, for the log only.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// No room is left: [`shrink`](crate::Responses::shrink) makes some, or the operator does. Reading still works.
+    /// No room is left; reading still works. [`shrink`](crate::Responses::shrink) makes room up to a limit that was
+    /// set. On a disk that is full to the last byte it fails like every write, for SQLite writes before it removes:
+    /// then the operator has to free some 10 MiB first.
     #[error("the store is full")]
     Full,
     /// The database holds what no version of this program wrote; only the operator can help.

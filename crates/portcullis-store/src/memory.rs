@@ -37,10 +37,12 @@ impl fmt::Debug for Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{Ready, ready};
+
     use super::Memory;
 
-    async fn fresh() -> Option<(Memory, ())> {
-        Some((Memory::new(1 << 30), ()))
+    fn fresh() -> Ready<Option<(Memory, ())>> {
+        ready(Some((Memory::new(1 << 30), ())))
     }
 
     crate::contract_tests!(fresh);

@@ -252,7 +252,7 @@ async fn failures_have_their_status_early_and_their_event_late() {
     let (_, cut) = gate.respond(&body).await;
     assert_eq!(
         (&cut["status"], &cut["output"][0]["content"][0]["text"]),
-        (&json!("incomplete"), &json!("One two three"))
+        (&json!("incomplete"), &json!("One two three "))
     );
     gate.finish().await;
 }

@@ -50,7 +50,7 @@ pub const FIELDS: &[Field] = &[
     field(
         "max_completion_tokens",
         Treatment::Used,
-        "the visible answer is counted with `o200k_base` and interrupted at the limit; reasoning is not counted; the usage of the interrupted step is not known",
+        "the visible answer is counted by an estimate and interrupted at the limit; reasoning is not counted; the usage of the interrupted step is not known",
     ),
     field("max_tokens", Treatment::Used, "the older name of `max_completion_tokens`"),
     field("tools", Treatment::Used, "functions; `strict` is not passed on by Codex"),

@@ -95,20 +95,7 @@ pub(super) async fn stored_bytes(store: &SqlStore) -> Result<u64, StoreError> {
 }
 
 /// Removes some of the oldest finished responses, and says how many; `0` when there is nothing to do.
-///
-/// SQLite writes what it changes into its log first, so that removing needs room too. On a full disk the log itself is
-/// where that room comes from.
 async fn remove_oldest(store: &SqlStore, finished_before: i64, surplus: u64) -> Result<u64, StoreError> {
-    match try_remove_oldest(store, finished_before, surplus).await {
-        Err(StoreError::Full) if matches!(store.dialect, Dialect::Sqlite) => {
-            empty_log(store).await?;
-            try_remove_oldest(store, finished_before, surplus).await
-        }
-        result => result,
-    }
-}
-
-async fn try_remove_oldest(store: &SqlStore, finished_before: i64, surplus: u64) -> Result<u64, StoreError> {
     if surplus == 0 {
         return Ok(0);
     }
