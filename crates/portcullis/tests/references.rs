@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use portcullis_openai::chat::{FIELDS, Treatment};
+use portcullis_openai::chat::{self, Field, Treatment};
+use portcullis_openai::responses;
 
-/// Around the part of docs/API.md that is made here.
-const BEGIN: &str = "<!-- fields:begin -->";
-const END: &str = "<!-- fields:end -->";
+/// The lists of fields that stand in docs/API.md, each between marks with its name.
+const LISTS: [(&str, &[Field]); 2] = [("fields", chat::FIELDS), ("response-fields", responses::FIELDS)];
 
 #[test]
 fn the_configuration_page_is_what_the_program_says() {
@@ -28,9 +28,12 @@ fn the_command_line_page_is_every_help_text() {
 #[test]
 fn the_api_page_has_every_field() {
     keep("API.md", |page| {
-        let (before, rest) = page.split_once(BEGIN).expect("the mark where the fields begin");
-        let (_, after) = rest.split_once(END).expect("the mark where the fields end");
-        format!("{before}{BEGIN}\n{}{END}{after}", fields())
+        LISTS.iter().fold(page.to_owned(), |page, (name, fields)| {
+            let (begin, end) = (format!("<!-- {name}:begin -->"), format!("<!-- {name}:end -->"));
+            let (before, rest) = page.split_once(&begin).expect("the mark where the fields begin");
+            let (_, after) = rest.split_once(&end).expect("the mark where the fields end");
+            format!("{before}{begin}\n{}{end}{after}", table(fields))
+        })
     });
 }
 
@@ -90,9 +93,9 @@ fn program(arguments: &[&str]) -> String {
     String::from_utf8(printed.stdout).unwrap()
 }
 
-fn fields() -> String {
+fn table(fields: &[Field]) -> String {
     let mut table = "\n| field | treatment | note |\n|---|---|---|\n".to_owned();
-    for field in FIELDS {
+    for field in fields {
         let treatment = match field.treatment {
             Treatment::Used => "used",
             Treatment::Accepted => "accepted, without effect",
