@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
-use crate::parked::ParkedTurns;
+use crate::parked::{ParkedTurns, Parking};
 use crate::responses::LiveResponses;
 
 /// The parts a gateway is made of.
@@ -58,15 +58,6 @@ pub struct Settings {
     pub chat: chat::Limits,
     /// What happens to sampling knobs that Codex does not have.
     pub sampling: chat::Sampling,
-}
-
-/// How turns wait for the outputs of their caller's tools.
-#[derive(Clone, Copy, Debug)]
-pub struct Parking {
-    /// How many may wait; one more and the oldest is given up. Each holds a place in the worker.
-    pub most: usize,
-    /// For how long.
-    pub wait: Duration,
 }
 
 /// How long responses are kept, and how much of them.

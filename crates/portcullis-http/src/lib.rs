@@ -19,6 +19,7 @@ mod routes;
 mod server;
 mod sse;
 
-pub use app::{Alias, Gateway, Keep, Parking, Settings};
+pub use app::{Alias, Gateway, Keep, Settings};
 pub use metrics::Metrics;
+pub use parked::Parking;
 pub use server::{bind, serve};

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portcullis_agent::{
     Author, CallId, HistoryItem, Message, Part, PrincipalId, ToolCall, ToolOutput, Turn, TurnOptions,
@@ -17,8 +17,16 @@ use portcullis_agent::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::app::Parking;
 use crate::metrics::{Metrics, Unparked};
+
+/// How turns wait for the outputs of their caller's tools.
+#[derive(Clone, Copy, Debug)]
+pub struct Parking {
+    /// How many may wait; one more and the oldest is given up. Each holds a place in the worker.
+    pub most: usize,
+    /// For how long.
+    pub wait: Duration,
+}
 
 /// What the caller's conversation must be for a parked turn to go on: who, how, and every item up to the calls.
 /// A digest, so that a parked turn does not keep the conversation a second time.

@@ -6,8 +6,9 @@ use portcullis_agent::{
 };
 use serde_json::Value;
 
-use super::request::{ChatRequest, Format, ToolChoice};
+use super::request::{ChatRequest, Format};
 use super::stop::StopMatcher;
+use super::tools::ToolChoice;
 use crate::tokens::{Allowed, TokenLimit};
 
 /// What goes to the client.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use portcullis_agent::{Author, CallId, HistoryItem, Message, Part, ToolCall, ToolOutput};
 
-use super::request::Limits;
+use super::limits::Limits;
 use crate::read::{At, Read};
 
 /// Reads the conversation.

@@ -4,54 +4,11 @@ use portcullis_agent::{HistoryItem, ReasoningSummary, ToolSpec};
 use serde_json::{Map, Value};
 
 use super::fields::{FIELDS, Field, Treatment, asks_for_default};
-use super::images::ImagePolicy;
+use super::limits::{Limits, Sampling};
+use super::tools::ToolChoice;
 use super::{messages, tools};
 use crate::InvalidRequest;
 use crate::read::{At, Read};
-
-/// What a request may hold at most.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Messages.
-    pub messages: usize,
-    /// Bytes of all texts together.
-    pub text: usize,
-    /// Tools.
-    pub tools: usize,
-    /// Bytes of one tool's description and schema.
-    pub tool_bytes: usize,
-    /// Pictures.
-    pub images: ImagePolicy,
-}
-
-impl Limits {
-    /// For what was checked when it came in.
-    pub(crate) fn unbounded() -> Self {
-        let most = usize::MAX;
-        let images = ImagePolicy { count: most, bytes: most };
-        Self { messages: most, text: most, tools: most, tool_bytes: most, images }
-    }
-}
-
-/// What happens to a sampling knob that asks for something else than the default.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Sampling {
-    /// It is ignored, and named in a response header.
-    Ignore,
-    /// The request is refused.
-    Reject,
-}
-
-/// What the caller demands about tool calls.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ToolChoice {
-    /// The model chooses.
-    Auto,
-    /// No tool is offered.
-    None,
-    /// An answer without a call is an error.
-    Required,
-}
 
 /// What the caller demands about the form of the answer.
 #[derive(Clone, Debug, PartialEq)]

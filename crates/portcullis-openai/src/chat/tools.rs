@@ -5,8 +5,19 @@ use std::collections::HashSet;
 use portcullis_agent::ToolSpec;
 use serde_json::json;
 
-use super::request::{Limits, ToolChoice};
+use super::limits::Limits;
 use crate::read::{At, Read};
+
+/// What the caller demands about tool calls.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ToolChoice {
+    /// The model chooses.
+    Auto,
+    /// No tool is offered.
+    None,
+    /// An answer without a call is an error.
+    Required,
+}
 
 /// What a request says about tools.
 #[derive(Debug)]
