@@ -9,6 +9,8 @@ pub struct Usage {
     pub input: u64,
     /// The part of `input` that the provider had cached.
     pub cached_input: u64,
+    /// The part of `input` that the provider has newly cached.
+    pub cache_write: u64,
     /// Tokens written, reasoning included.
     pub output: u64,
     /// The part of `output` that was reasoning.
@@ -29,6 +31,7 @@ impl Add for Usage {
         Self {
             input: self.input + other.input,
             cached_input: self.cached_input + other.cached_input,
+            cache_write: self.cache_write + other.cache_write,
             output: self.output + other.output,
             reasoning: self.reasoning + other.reasoning,
         }

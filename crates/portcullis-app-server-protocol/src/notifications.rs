@@ -210,6 +210,8 @@ pub struct StepUsage {
     pub input_tokens: u64,
     /// The cached part.
     pub cached_input_tokens: u64,
+    /// The newly cached part.
+    pub cache_write_input_tokens: u64,
     /// Written, reasoning included.
     pub output_tokens: u64,
     /// The reasoning part.

@@ -173,6 +173,7 @@ fn usage(step: StepUsage) -> Usage {
     Usage {
         input: step.input_tokens,
         cached_input: step.cached_input_tokens,
+        cache_write: step.cache_write_input_tokens,
         output: step.output_tokens,
         reasoning: step.reasoning_output_tokens,
     }

@@ -135,9 +135,13 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
     }
 
-    /// The code, for programs.
-    pub(crate) fn code_word(&self) -> &str {
-        self.code.as_deref().unwrap_or("server_error")
+    /// The code of a response that failed: OpenAI has a closed list there, which its SDKs check.
+    pub(crate) fn response_code(&self) -> &'static str {
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_exceeded",
+            StatusCode::BAD_REQUEST => "invalid_prompt",
+            _ => "server_error",
+        }
     }
 
     /// The sentence, for people.

@@ -9,31 +9,37 @@
 pub(crate) struct TokenLimit {
     limit: usize,
     estimate: Estimate,
-}
-
-/// What may go out.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Allowed {
-    /// All of it.
-    All,
-    /// This many bytes of it, and then the limit is reached.
-    UpTo(usize),
+    /// Spaces that go out with the word after them, or at the end.
+    held: String,
 }
 
 impl TokenLimit {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, estimate: Estimate::default() }
+        Self { limit, estimate: Estimate::default(), held: String::new() }
     }
 
-    /// Takes note of more text and says how much of it may go out.
-    pub(crate) fn push(&mut self, more: &str) -> Allowed {
-        for (at, c) in more.char_indices() {
+    /// Takes more text; says what of it may go out, and whether the limit is reached.
+    pub(crate) fn push(&mut self, more: &str) -> (String, bool) {
+        let mut out = String::new();
+        for c in more.chars() {
             self.estimate.push(c);
             if self.estimate.tokens > self.limit {
-                return Allowed::UpTo(at);
+                return (out, true);
+            }
+            if c == ' ' {
+                self.held.push(c);
+            } else {
+                out.push_str(&self.held);
+                self.held.clear();
+                out.push(c);
             }
         }
-        Allowed::All
+        (out, false)
+    }
+
+    /// What was held back: the text is over.
+    pub(crate) fn finish(&mut self) -> String {
+        std::mem::take(&mut self.held)
     }
 }
 
@@ -131,28 +137,33 @@ mod tests {
     proptest! {
         /// However the text is cut into deltas, what goes out is the same.
         #[test]
-        fn pieces_do_not_matter(text in "[a-c0-9 .ä你\n]{0,60}", limit in 1usize..20, cuts in proptest::collection::vec(0usize..60, 0..8)) {
-            let mut whole = TokenLimit::new(limit);
-            let expected = match whole.push(&text) {
-                Allowed::All => text.as_str(),
-                Allowed::UpTo(n) => &text[..n],
-            };
-            let mut cuts: Vec<usize> = cuts.into_iter().filter(|&c| c <= text.len() && text.is_char_boundary(c)).collect();
-            cuts.push(text.len());
-            cuts.sort_unstable();
-            let (mut pieces, mut out, mut from) = (TokenLimit::new(limit), String::new(), 0);
-            for cut in cuts {
-                let piece = &text[from..cut];
-                from = cut;
-                match pieces.push(piece) {
-                    Allowed::All => out.push_str(piece),
-                    Allowed::UpTo(n) => {
-                        out.push_str(&piece[..n]);
-                        break;
+        fn pieces_do_not_matter(
+            text in "[a-c0-9 .\u{e4}\u{4f60}\n]{0,60}",
+            limit in 1usize..20,
+            cuts in proptest::collection::vec(0usize..60, 0..8),
+        ) {
+            let all = |pieces: &[&str]| {
+                let (mut limit, mut out) = (TokenLimit::new(limit), String::new());
+                for piece in pieces {
+                    let (passed, full) = limit.push(piece);
+                    out.push_str(&passed);
+                    if full {
+                        return (out, true);
                     }
                 }
+                (out + &limit.finish(), false)
+            };
+            let mut cuts: Vec<usize> = cuts.into_iter().filter(|&c| c < text.len() && text.is_char_boundary(c)).collect();
+            cuts.sort_unstable();
+            let mut pieces = Vec::new();
+            let mut from = 0;
+            for cut in cuts.into_iter().chain([text.len()]) {
+                pieces.push(&text[from..cut]);
+                from = cut;
             }
-            prop_assert_eq!(out, expected);
+            let whole = all(&[&text]);
+            prop_assert_eq!(&all(&pieces), &whole);
+            prop_assert!(text.starts_with(&whole.0) && (whole.1 || whole.0 == text));
         }
     }
 }

@@ -15,12 +15,20 @@ pub struct MigrationError(#[from] sqlx::migrate::MigrateError);
 /// The SQL of one step: number, name, SQLite's and PostgreSQL's.
 type Step = (i64, &'static str, &'static str, &'static str);
 
-const STEPS: [Step; 1] = [(
-    1,
-    "responses and conversations",
-    include_str!("../migrations/sqlite/0001_responses_and_conversations.sql"),
-    include_str!("../migrations/postgres/0001_responses_and_conversations.sql"),
-)];
+const STEPS: [Step; 2] = [
+    (
+        1,
+        "responses and conversations",
+        include_str!("../migrations/sqlite/0001_responses_and_conversations.sql"),
+        include_str!("../migrations/postgres/0001_responses_and_conversations.sql"),
+    ),
+    (
+        2,
+        "items by id",
+        include_str!("../migrations/sqlite/0002_items_by_id.sql"),
+        include_str!("../migrations/postgres/0002_items_by_id.sql"),
+    ),
+];
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Dialect {

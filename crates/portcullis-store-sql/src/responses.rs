@@ -67,6 +67,14 @@ impl Responses for SqlStore {
         read::input_items(self, principal, id, page).await
     }
 
+    async fn item_by_id(
+        &self,
+        principal: &PrincipalId,
+        item_id: &str,
+    ) -> Result<Option<StoredItem>, StoreError> {
+        read::item_by_id(self, principal, item_id).await
+    }
+
     async fn history(
         &self,
         principal: &PrincipalId,

@@ -33,6 +33,7 @@ macro_rules! contract_tests {
             finishing_replaces_body_and_output
             events_are_idempotent_and_resume_behind_a_number
             a_chain_is_read_oldest_first
+            an_item_is_found_by_its_id
             a_broken_or_endless_chain_is_an_error
             what_is_gone_takes_no_writes
             principals_do_not_see_each_other

@@ -60,6 +60,13 @@ pub trait Responses: Send + Sync {
         page: Page,
     ) -> Result<Option<PageOf<StoredItem>>, StoreError>;
 
+    /// The newest item of this id among the principal's responses, be it input or output.
+    async fn item_by_id(
+        &self,
+        principal: &PrincipalId,
+        item_id: &str,
+    ) -> Result<Option<StoredItem>, StoreError>;
+
     /// Everything that led to this response and came out of it, oldest first: for every response of the chain its
     /// input items, then its output items.
     ///

@@ -41,20 +41,15 @@ pub(crate) async fn prepare(
     }
     let mut input = Vec::with_capacity(request.input.len());
     for item in &request.input {
-        match &item.history {
-            Some(read) => {
-                history.push(read.clone());
-                input.push(StoredItem { id: item.id.clone(), json: item.json.to_string() });
-            }
-            // What it refers to is in the conversation already, or it is nowhere that we know.
-            None if kept.iter().any(|kept| kept.id == item.id) => {}
-            None => {
-                let message = format!(
-                    "Item with id '{}' not found. Send the item itself, or continue with 'previous_response_id'.",
-                    item.id
-                );
-                return Err(InvalidRequest::at("input", message).code("item_not_found").into());
-            }
+        if let Some(read) = &item.history {
+            history.push(read.clone());
+            input.push(StoredItem { id: item.id.clone(), json: item.json.to_string() });
+        } else if !kept.iter().any(|kept| kept.id == item.id) {
+            // A reference stands for an item of an earlier answer; one that is in the conversation stands there already.
+            let found =
+                app.responses.item_by_id(principal, &item.id).await?.ok_or_else(|| not_found(&item.id))?;
+            history.push(read_kept(&found)?);
+            input.push(found);
         }
     }
     check_calls(&history)?;
@@ -81,6 +76,10 @@ pub(crate) async fn prepare(
         options,
     };
     Ok(Prepared { turn, input })
+}
+
+fn not_found(id: &str) -> ApiError {
+    InvalidRequest::at("input", format!("Item with id '{id}' not found.")).code("item_not_found").into()
 }
 
 async fn kept_items(

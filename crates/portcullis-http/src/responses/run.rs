@@ -126,7 +126,7 @@ impl Job {
     ) -> End {
         let nothing_yet = self.builder.items().is_empty() && self.builder.said().is_empty();
         let error = ApiError::from(failure);
-        self.builder.fail(error.code_word(), error.sentence(), &mut |event| events.push(event));
+        self.builder.fail(error.response_code(), error.sentence(), &mut |event| events.push(event));
         self.finished(app, live, created, events, nothing_yet.then_some(error)).await
     }
 
@@ -148,7 +148,7 @@ impl Job {
             tracing::error!(error = %error, response.id = self.id, "A response could not be kept");
             events.pop();
             let error = ApiError::from(error);
-            self.builder.fail(error.code_word(), error.sentence(), &mut |event| events.push(event));
+            self.builder.fail(error.response_code(), error.sentence(), &mut |event| events.push(event));
         }
         self.send(app, live, &mut events).await;
         End { object: self.builder.object(), early }

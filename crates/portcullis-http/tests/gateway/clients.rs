@@ -8,6 +8,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_lab::{Answer, ToolCall};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::support::TestGate;
@@ -76,6 +77,13 @@ const AI_SDK: Client = Client {
     ..OPENAI_NODE
 };
 
+const RESPONSES_PYTHON: Client = Client { script: "python/responses_sdk.py", ..OPENAI_PYTHON };
+const RESPONSES_NODE: Client = Client {
+    script: "node/responses_sdk.mjs",
+    city: || with(plain_city(), json!({"additionalProperties": false})),
+    ..OPENAI_NODE
+};
+
 /// One test for each client and each scenario that it has.
 macro_rules! run {
     ($($name:ident $client:ident: $($(#[$meta:meta])* $scenario:ident)+;)+) => {$(
@@ -113,6 +121,29 @@ run! {
         reasoning;
     ai_sdk AI_SDK:
         chat stream parse tools tools_stream image history errors stop max_tokens reasoning;
+    responses_python RESPONSES_PYTHON:
+        create items
+        responses_stream
+        responses_stream_helper
+        parse parse_stream tools tools_replayed tools_stream background
+        cancel
+        retrieve_stream
+        input_items delete conversations
+        responses_errors
+        langchain_invoke langchain_stream langchain_tools langchain_tools_stream langchain_tools_by_id
+        agents agents_stream agents_by_id agents_typed;
+    responses_node RESPONSES_NODE:
+        create items
+        responses_stream
+        responses_stream_helper
+        parse tools tools_replayed tools_stream background
+        responses_errors
+        ai_generate ai_stream ai_parse
+        ai_tools
+        ai_tools_stream
+        ai_tools_not_kept ai_tools_not_kept_stream
+        ai_conversation
+        ai_conversation_not_kept;
 }
 
 impl Client {
@@ -127,7 +158,7 @@ impl Client {
         };
         assert!(installed.exists(), "{installed} is missing; `make clients` brings it");
         let home = gate.dir().join("home");
-        std::fs::create_dir(&home).unwrap();
+        std::fs::create_dir_all(&home).unwrap();
         #[expect(clippy::disallowed_methods, reason = "a client of the gateway, no child of it")]
         let mut command = Command::new(&program);
         command
@@ -336,6 +367,127 @@ async fn effort(client: &Client) {
     assert_eq!(request["reasoning"], json!({"effort": "high"}));
 }
 
+/// Scenarios of the Responses API in which one question is asked and the model reads it as it was put.
+macro_rules! questions {
+    ($($scenario:ident $name:literal: $($item:expr),+;)+) => {$(
+        async fn $scenario(client: &Client) {
+            let request = hello(client, $name, hello_answer()).await;
+            assert_eq!(bare(&request["input"]), json!([$($item),+]));
+        }
+    )+};
+}
+
+questions! {
+    create "create": user("Say hello.");
+    responses_stream "stream": developer("Be brief."), user("Say hello.");
+    responses_stream_helper "stream_helper": developer("Be brief."), user("Say hello.");
+    background "background": user("Say hello.");
+    delete "delete": user("Say hello.");
+    conversations "conversations": user("My name is Ada."), user("Say hello.");
+    input_items "input_items": user("0"), user("1"), user("2"), user("3"), user("4");
+    langchain_invoke "langchain_invoke": developer("Be brief."), user("Say hello.");
+    langchain_stream "langchain_stream": developer("Be brief."), user("Say hello.");
+    ai_generate "ai_generate": developer("Be brief."), user("Say hello.");
+    ai_stream "ai_stream": developer("Be brief."), user("Say hello.");
+}
+
+async fn items(client: &Client) {
+    let request = hello(client, "items", hello_answer()).await;
+    assert_eq!(bare(&request["input"]), told());
+}
+
+async fn retrieve_stream(client: &Client) {
+    hello(client, "retrieve_stream", hello_answer().every(Duration::from_millis(50))).await;
+}
+
+async fn cancel(client: &Client) {
+    hello(client, "cancel", Answer::text(["Once "]).hang()).await;
+}
+
+/// Structured output where the scenario is the client's and the answer is a person.
+macro_rules! persons {
+    ($($scenario:ident)+) => {$(
+        async fn $scenario(client: &Client) {
+            let answer = Answer::text(["{\"name\":\"Ada\",", "\"age\":36}"]);
+            let request = hello(client, stringify!($scenario), answer).await;
+            assert_eq!(request["text"]["format"]["type"], "json_schema");
+            assert_eq!(request["input"].as_array().unwrap().last().map(|item| &item["content"][0]["text"]), Some(&json!("Extract: Ada is 36.")));
+        }
+    )+};
+}
+
+persons! { parse_stream ai_parse agents_typed }
+
+/// Round trips of the Responses API: whichever way the client goes on, the model reads the same.
+macro_rules! round_trips {
+    ($($scenario:ident)+) => {$(
+        async fn $scenario(client: &Client) {
+            same_items(client, stringify!($scenario)).await;
+        }
+    )+};
+}
+
+round_trips! {
+    tools_replayed langchain_tools langchain_tools_stream langchain_tools_by_id agents agents_stream agents_by_id
+    ai_tools ai_tools_stream ai_tools_not_kept ai_tools_not_kept_stream
+}
+
+async fn same_items(client: &Client, scenario: &str) {
+    let gate = TestGate::start().await;
+    let calls = ["Paris", "Rome"].map(as_javascript_writes);
+    let call = |id: &str, at: usize| ToolCall::new(id, "get_weather", &calls[at]);
+    let answer =
+        Answer::tool_calls([call("call_a", 0), call("call_b", 1)]).with_text_before(["Let me ", "look."]);
+    gate.model.enqueue(answer.with_reasoning_before(["Hm."]));
+    gate.model.enqueue(Answer::text(["Sun and ", "rain."]));
+    client.run(&gate, scenario).await;
+    let requests = gate.model.requests();
+    assert_eq!(requests.len(), 2);
+    let read = |item: &Value| match item["type"].as_str().unwrap() {
+        "message" => format!("{} {}", item["role"], item["content"][0]["text"]),
+        "function_call" => format!("{} {} {}", item["call_id"], item["name"], item["arguments"]),
+        "function_call_output" => format!("{} {}", item["call_id"], item["output"]),
+        "reasoning" => item["encrypted_content"].to_string(),
+        other => panic!("nobody said this: {other}"),
+    };
+    let read: Vec<String> =
+        requests[1].input().iter().filter(|item| item["role"] != "developer").map(read).collect();
+    let want = [
+        "\"user\" \"Weather in Paris and Rome?\"",
+        "\"lab-sealed-rs_lab_0_0\"",
+        "\"assistant\" \"Let me look.\"",
+        r#""call_a" "get_weather" "{\"city\":\"Paris\"}""#,
+        r#""call_b" "get_weather" "{\"city\":\"Rome\"}""#,
+        "\"call_a\" \"sun in Paris\"",
+        "\"call_b\" \"rain in Rome\"",
+    ];
+    assert_eq!(read, want);
+    gate.finish().await;
+}
+
+async fn conversation(client: &Client, scenario: &str) {
+    let gate = TestGate::start().await;
+    gate.model.enqueue(Answer::text(["Uno."]));
+    gate.model.enqueue(hello_answer());
+    client.run(&gate, scenario).await;
+    let said = json!([user("One."), message("assistant", "output_text", "Uno."), user("Say hello.")]);
+    assert_eq!(bare(&gate.model.requests()[1].body["input"]), said);
+    gate.finish().await;
+}
+
+async fn ai_conversation(client: &Client) {
+    conversation(client, "ai_conversation").await;
+}
+
+async fn ai_conversation_not_kept(client: &Client) {
+    conversation(client, "ai_conversation_not_kept").await;
+}
+
+/// As of chat completions.
+async fn responses_errors(client: &Client) {
+    errors(client).await;
+}
+
 fn hello_answer() -> Answer {
     Answer::text(["Hel", "lo ", "wörld"])
 }
@@ -409,4 +561,182 @@ fn with(mut value: Value, more: Value) -> Value {
     let Value::Object(more) = more else { panic!("members: {more}") };
     value.as_object_mut().unwrap().extend(more);
     value
+}
+
+/// Events held against the types of OpenAI's own SDK; `faults` is what it finds.
+async fn faults_of(events: &[Value], kinds: &[&str]) -> Vec<String> {
+    let python = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients/python");
+    let mut lines = events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
+    lines.push('\n');
+    #[expect(clippy::disallowed_methods, reason = "a reader of what the gateway said, no child of it")]
+    let mut child = Command::new(python.join(".venv/bin/python"))
+        .arg(python.join("validate_events.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).await.unwrap();
+    let done = tokio::time::timeout(LIMIT, child.wait_with_output()).await.unwrap().unwrap();
+    assert!(done.status.success(), "{}", done.status);
+    let seen: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert!(seen["responses"].as_u64().unwrap() >= 3, "{seen}");
+    for kind in kinds {
+        assert!(seen["events"].as_array().unwrap().contains(&json!(kind)), "there is no {kind}: {seen}");
+    }
+    let text = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|fault| fault.as_str().unwrap().to_owned()).collect()
+    };
+    // Not named by the SDK's types, and let through: `store`, and the `status` of a custom tool call.
+    let named = [".response.store", ".item.status", ".output[].status"];
+    let unknown = text(&seen["unknown"]).into_iter().filter(|f| !named.iter().any(|name| f.ends_with(name)));
+    let unknown = unknown.map(|field| format!("unknown: {field}"));
+    text(&seen["faults"]).into_iter().chain(unknown).collect()
+}
+
+/// The events of a response, as they come.
+async fn told_of(gate: &TestGate, body: &Value) -> Vec<Value> {
+    let url = format!("{}/v1/responses", gate.base);
+    let text = gate.client.post(url).bearer_auth(&gate.key).json(body).send().await.unwrap().text().await;
+    data_of(&text.unwrap())
+}
+
+fn data_of(text: &str) -> Vec<Value> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    lines.map(|data| serde_json::from_str(data).unwrap()).collect()
+}
+
+fn asking(more: Value) -> Value {
+    let body = json!({
+        "model": "gpt-5.5", "input": "Hi", "stream": true,
+        "instructions": "Be brief.", "metadata": {"a": "b"}, "max_output_tokens": 1000,
+        "reasoning": {"effort": "high", "summary": "auto"}, "text": {"verbosity": "low"},
+        "include": ["reasoning.encrypted_content"],
+        "tools": [
+            {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}},
+            {"type": "custom", "name": "patch", "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"}},
+        ],
+    });
+    with(body, more)
+}
+
+async fn checked(answer: Answer, more: Value, kinds: &[&str]) {
+    let gate = TestGate::start().await;
+    gate.model.enqueue(answer);
+    let events = told_of(&gate, &asking(more)).await;
+    let faults = faults_of(&events, kinds).await;
+    assert!(faults.is_empty(), "{faults:#?}\n{events:#?}");
+    gate.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_text_are_the_official_ones() {
+    let kinds = ["response.output_text.delta", "response.output_text.done", "response.completed"];
+    checked(hello_answer(), json!({}), &kinds).await;
+    let format = json!({"type": "json_schema", "name": "person", "schema": plain_person(), "strict": true});
+    let answer = Answer::text(["{\"name\":\"Ada\",\"age\":36}"]);
+    checked(answer, json!({"text": {"format": format}, "tool_choice": "none"}), &kinds).await;
+}
+
+/// A summary of two parts, as the provider streams it.
+fn two_thoughts() -> Answer {
+    let event = |data: Value| (data["type"].as_str().unwrap().to_owned(), data);
+    let thoughts = ["First.", "Second."];
+    let mut events = vec![
+        json!({"type": "response.created", "response": {"id": "resp_1"}}),
+        json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning", "id": "rs_1", "summary": []}}),
+    ];
+    for (at, text) in thoughts.iter().enumerate() {
+        let place = json!({"item_id": "rs_1", "output_index": 0, "summary_index": at});
+        let part = json!({"type": "summary_text", "text": text});
+        events.extend([
+            with(place.clone(), json!({"type": "response.reasoning_summary_part.added", "part": {"type": "summary_text", "text": ""}})),
+            with(place.clone(), json!({"type": "response.reasoning_summary_text.delta", "delta": text})),
+            with(place.clone(), json!({"type": "response.reasoning_summary_text.done", "text": text})),
+            with(place, json!({"type": "response.reasoning_summary_part.done", "part": part})),
+        ]);
+    }
+    let summary = thoughts.map(|text| json!({"type": "summary_text", "text": text}));
+    let reasoning =
+        json!({"type": "reasoning", "id": "rs_1", "summary": summary, "encrypted_content": "sealed"});
+    let message = json!({"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": "Hello.", "annotations": []}]});
+    let usage = json!({"input_tokens": 1, "output_tokens": 1, "total_tokens": 2});
+    events.extend([
+        json!({"type": "response.output_item.done", "output_index": 0, "item": reasoning}),
+        json!({"type": "response.output_item.done", "output_index": 1, "item": message}),
+        json!({"type": "response.completed", "response": {"id": "resp_1", "usage": usage}}),
+    ]);
+    Answer::raw_events(events.into_iter().map(event).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_reasoning_are_the_official_ones() {
+    let gate = TestGate::start().await;
+    gate.model.enqueue(two_thoughts());
+    let events = told_of(&gate, &asking(json!({}))).await;
+    let kinds = [
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_text.delta",
+        "response.reasoning_summary_text.done",
+        "response.reasoning_summary_part.done",
+    ];
+    let faults = faults_of(&events, &kinds).await;
+    assert!(faults.is_empty(), "{faults:#?}\n{events:#?}");
+    let parts = events.iter().filter(|event| event["type"] == "response.reasoning_summary_part.done");
+    let parts: Vec<(&Value, &Value)> = parts.map(|e| (&e["summary_index"], &e["part"]["text"])).collect();
+    assert_eq!(parts, [(&json!(0), &json!("First.")), (&json!(1), &json!("Second."))]);
+    gate.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_calls_are_the_official_ones() {
+    let city = |id: &str| ToolCall::new(id, "get_weather", "{\"city\":\"Paris\"}");
+    let kinds = ["response.function_call_arguments.delta", "response.function_call_arguments.done"];
+    let answer = Answer::tool_calls([city("call_a"), city("call_b")]).with_text_before(["Let me look."]);
+    checked(answer, json!({}), &kinds).await;
+    let patch = ToolCall::new("call_p", "patch", "{\"input\":\"*** Begin\"}");
+    let kinds = ["response.custom_tool_call_input.delta", "response.custom_tool_call_input.done"];
+    checked(Answer::tool_calls([patch]), json!({"tool_choice": {"type": "custom", "name": "patch"}}), &kinds)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_refusal_are_the_official_ones() {
+    let kinds = ["response.refusal.delta", "response.refusal.done", "response.completed"];
+    checked(Answer::refusal("I will not."), json!({}), &kinds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_failure_are_the_official_ones() {
+    checked(Answer::text(["Half ", "an ", "answer"]).cut_after(6), json!({}), &["response.failed"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_what_is_incomplete_are_the_official_ones() {
+    let kinds = ["response.incomplete"];
+    checked(Answer::text(["As much"]).then_incomplete("max_output_tokens"), json!({}), &kinds).await;
+    checked(Answer::text(["One two three four"]), json!({"max_output_tokens": 2}), &kinds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_in_the_background_are_the_official_ones() {
+    checked(hello_answer(), json!({"background": true}), &["response.completed"]).await;
+
+    // Cancelled; its events are read when it is over.
+    let gate = TestGate::start().await;
+    gate.model.enqueue(Answer::text(["Once "]).hang());
+    let url = format!("{}/v1/responses", gate.base);
+    let body = asking(json!({"background": true, "stream": false}));
+    let begun = gate.client.post(&url).bearer_auth(&gate.key).json(&body).send().await.unwrap();
+    let begun: Value = begun.json().await.unwrap();
+    let path = format!("{url}/{}", begun["id"].as_str().unwrap());
+    gate.model.wait_for_requests(1, LIMIT).await.unwrap();
+    let cancelled = gate.client.post(format!("{path}/cancel")).bearer_auth(&gate.key).send().await.unwrap();
+    assert_eq!(cancelled.json::<Value>().await.unwrap()["status"], "cancelled");
+    let text = gate.client.get(format!("{path}?stream=true")).bearer_auth(&gate.key).send().await.unwrap();
+    let events = data_of(&text.text().await.unwrap());
+    let faults = faults_of(&events, &["response.created", "response.incomplete"]).await;
+    assert!(faults.is_empty(), "{faults:#?}\n{events:#?}");
+    gate.finish().await;
 }

@@ -238,7 +238,7 @@ async fn failures_have_their_status_early_and_their_event_late() {
     let last = events.last().unwrap();
     assert_eq!(
         (&last["type"], &last["response"]["error"]["code"]),
-        (&json!("response.failed"), &json!("upstream_error"))
+        (&json!("response.failed"), &json!("server_error"))
     );
     gate.model.enqueue(Answer::text(["As much ", "as fits"]).then_incomplete("max_output_tokens"));
     let (_, cut) = gate.respond(&hi()).await;
@@ -252,7 +252,7 @@ async fn failures_have_their_status_early_and_their_event_late() {
     let (_, cut) = gate.respond(&body).await;
     assert_eq!(
         (&cut["status"], &cut["output"][0]["content"][0]["text"]),
-        (&json!("incomplete"), &json!("One two three "))
+        (&json!("incomplete"), &json!("One two three"))
     );
     gate.finish().await;
 }

@@ -48,7 +48,7 @@ async fn a_limit_of_tokens_ends_the_answer_with_length() {
     let choice = &answer["choices"][0];
     assert_eq!(
         (&choice["message"]["content"], &choice["finish_reason"]),
-        (&json!("One two three four "), &json!("length"))
+        (&json!("One two three four"), &json!("length"))
     );
     // One that is not met changes nothing.
     gate.model.enqueue(Answer::text(["One two"]));

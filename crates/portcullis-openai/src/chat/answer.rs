@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::request::{ChatRequest, Format};
 use super::stop::StopMatcher;
 use super::tools::ToolChoice;
-use crate::tokens::{Allowed, TokenLimit};
+use crate::tokens::TokenLimit;
 
 /// What goes to the client.
 #[derive(Clone, Debug)]
@@ -215,22 +215,28 @@ impl Choice {
     /// Lets text out; says whether the limit of tokens is reached.
     fn say(&mut self, mut text: String, emit: &mut dyn FnMut(Step)) -> bool {
         let mut full = false;
-        if let Some(limit) = &mut self.limit
-            && let Allowed::UpTo(bytes) = limit.push(&text)
-        {
-            text.truncate(bytes);
-            full = true;
+        if let Some(limit) = &mut self.limit {
+            (text, full) = limit.push(&text);
         }
+        self.emit_text(text, emit);
+        full
+    }
+
+    fn emit_text(&mut self, text: String, emit: &mut dyn FnMut(Step)) {
         if !text.is_empty() {
             self.said.push_str(&text);
             emit(Step::Text(text));
         }
-        full
     }
 
     fn flush(&mut self, emit: &mut dyn FnMut(Step)) {
         let rest = self.stop.finish();
-        self.say(rest, emit);
+        if !self.say(rest, emit)
+            && let Some(limit) = &mut self.limit
+        {
+            let rest = limit.finish();
+            self.emit_text(rest, emit);
+        }
     }
 
     /// Whether an answer that is whole is what the caller demanded.

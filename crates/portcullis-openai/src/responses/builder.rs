@@ -9,7 +9,7 @@ use super::output;
 use super::request::ResponseRequest;
 use super::tools::CustomTools;
 use crate::chat::{Failure, Format, ToolChoice};
-use crate::tokens::{Allowed, TokenLimit};
+use crate::tokens::TokenLimit;
 
 /// One event of the API. Its number is in its data.
 #[derive(Clone, Debug)]
@@ -259,22 +259,24 @@ impl ResponseBuilder {
             self.open = Open::Message { turns: item.clone(), id, text: String::new() };
         }
         let mut full = false;
-        if let Some(limit) = &mut self.limit
-            && let Allowed::UpTo(bytes) = limit.push(&text)
-        {
-            text.truncate(bytes);
-            full = true;
+        if let Some(limit) = &mut self.limit {
+            (text, full) = limit.push(&text);
         }
-        self.said.push_str(&text);
+        self.say(&text, emit);
+        full.then(|| self.run_out(emit))
+    }
+
+    /// Lets text of the open message out.
+    fn say(&mut self, text: &str, emit: Emit<'_>) {
         if let Open::Message { id, text: whole, .. } = &mut self.open
             && !text.is_empty()
         {
-            whole.push_str(&text);
+            self.said.push_str(text);
+            whole.push_str(text);
             let data = json!({"item_id": id, "output_index": self.items.len(), "content_index": 0,
                 "delta": text, "logprobs": []});
             self.event("response.output_text.delta", data, emit);
         }
-        full.then(|| self.run_out(emit))
     }
 
     fn refused(&mut self, refusal: &str, emit: Emit<'_>) {
@@ -386,6 +388,12 @@ impl ResponseBuilder {
 
     /// Finishes the item that is open, if one is.
     fn close(&mut self, status: &str, emit: Emit<'_>) {
+        if status == "completed"
+            && let Some(limit) = &mut self.limit
+        {
+            let rest = limit.finish();
+            self.say(&rest, emit);
+        }
         match std::mem::replace(&mut self.open, Open::Nothing) {
             Open::Nothing => {}
             Open::Message { id, text, .. } => {

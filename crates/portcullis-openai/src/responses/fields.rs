@@ -21,7 +21,11 @@ pub const FIELDS: &[Field] = &[
     field("stream_options", Treatment::Accepted, "`include_obfuscation` has no effect"),
     field("store", Treatment::Used, "default true"),
     field("background", Treatment::Used, "runs without a connection; needs `store`"),
-    field("tools", Treatment::Used, "`function` and `custom` (a function with one text); others are refused"),
+    field(
+        "tools",
+        Treatment::Used,
+        "`function` and `custom` (a function with one text); `tool_search` is not offered and named in `x-portcullis-ignored`; others are refused",
+    ),
     field("tool_choice", Treatment::Used, "as for chat completions"),
     field("parallel_tool_calls", Treatment::Used, "as for chat completions"),
     field("max_output_tokens", Treatment::Used, "counted as for chat completions; ends as `incomplete`"),

@@ -58,7 +58,7 @@ pub struct ResponseRequest {
     pub service_tier: Option<String>,
     /// What the client wants to see beyond the usual.
     pub include: Include,
-    /// Sampling knobs that had no effect.
+    /// What had no effect: sampling knobs, and a tool that is not offered.
     pub ignored: Vec<&'static str>,
     /// What the response object repeats of the request.
     pub echo: Map<String, Value>,
@@ -79,10 +79,11 @@ impl ResponseRequest {
                 code: Some("invalid_type"),
             });
         };
-        let ignored = check_fields(members, FIELDS, sampling)?;
+        let mut ignored = check_fields(members, FIELDS, sampling)?;
         let at = At::new(body, "");
         let model = at.need("model")?;
         let tools = tools::read(&at, limits)?;
+        ignored.extend(tools.ignored);
         let input = match at.get("input")? {
             Some(input) => read_items(input.value, "input", limits, new_id)?,
             None => Vec::new(),

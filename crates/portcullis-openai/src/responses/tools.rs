@@ -19,6 +19,8 @@ pub(crate) struct Tools {
     pub(crate) custom: CustomTools,
     pub(crate) choice: ToolChoice,
     pub(crate) parallel: bool,
+    /// A tool that is not offered, and named in the answer's header.
+    pub(crate) ignored: Option<&'static str>,
 }
 
 impl CustomTools {
@@ -45,29 +47,38 @@ impl CustomTools {
 enum Kind {
     Function,
     Custom,
+    /// What the Codex CLI brings along to look for more tools; without it, it has those that it offers.
+    Search,
 }
+
+const KINDS: &[(&str, Kind)] =
+    &[("function", Kind::Function), ("custom", Kind::Custom), ("tool_search", Kind::Search)];
 
 pub(crate) fn read(body: &At<'_>, limits: &Limits) -> Read<Tools> {
     let mut offered: Vec<ToolSpec> = Vec::new();
     let mut custom = CustomTools::default();
+    let mut ignored = None;
     if let Some(list) = body.get("tools")? {
         let tools = list.array()?;
         if tools.len() > limits.tools {
             return Err(list.fault(format!("A request may offer at most {} tools.", limits.tools)));
         }
         for tool in &tools {
-            let spec =
-                match tool.need("type")?.word(&[("function", Kind::Function), ("custom", Kind::Custom)])? {
-                    Kind::Function => {
-                        tool.only(&["type", "name", "description", "parameters", "strict"])?;
-                        crate::chat::tool_spec(tool, limits)?
-                    }
-                    Kind::Custom => {
-                        let spec = custom_spec(tool, limits)?;
-                        custom.0.insert(spec.name.clone());
-                        spec
-                    }
-                };
+            let spec = match tool.need("type")?.word(KINDS)? {
+                Kind::Function => {
+                    tool.only(&["type", "name", "description", "parameters", "strict"])?;
+                    crate::chat::tool_spec(tool, limits)?
+                }
+                Kind::Custom => {
+                    let spec = custom_spec(tool, limits)?;
+                    custom.0.insert(spec.name.clone());
+                    spec
+                }
+                Kind::Search => {
+                    ignored = Some("tools.tool_search");
+                    continue;
+                }
+            };
             if offered.iter().any(|other| other.name == spec.name) {
                 return Err(tool.fault(format!("The tool '{}' is offered twice.", spec.name)));
             }
@@ -76,7 +87,7 @@ pub(crate) fn read(body: &At<'_>, limits: &Limits) -> Read<Tools> {
     }
     let choice = choice(body, &mut offered)?;
     let parallel = body.get("parallel_tool_calls")?.map_or(Ok(true), |value| value.bool())?;
-    Ok(Tools { offered, custom, choice, parallel })
+    Ok(Tools { offered, custom, choice, parallel, ignored })
 }
 
 /// The format of a custom tool (a grammar) can not be enforced; it is told to the model.

@@ -80,6 +80,31 @@ pub(super) async fn input_items(
     INPUT.page(&store.reader, pk, page).await.map(Some)
 }
 
+pub(super) async fn item_by_id(
+    store: &SqlStore,
+    principal: &PrincipalId,
+    item_id: &str,
+) -> Result<Option<StoredItem>, StoreError> {
+    if !is_storable_id(item_id) || !is_storable_id(principal.as_str()) {
+        return Ok(None);
+    }
+    let row = query(
+        "SELECT items.item_id, items.json
+         FROM response_items AS items JOIN responses ON responses.pk = items.response
+         WHERE items.item_id = $1 AND responses.principal = $2
+         ORDER BY responses.pk DESC, items.kind DESC LIMIT 1",
+    )
+    .bind(item_id)
+    .bind(principal.as_str())
+    .fetch_optional(&store.reader)
+    .await
+    .map_err(store_error)?;
+    let read = |row: &AnyRow| -> Result<StoredItem, sqlx::Error> {
+        Ok(StoredItem { id: row.try_get("item_id")?, json: row.try_get("json")? })
+    };
+    row.as_ref().map(read).transpose().map_err(store_error)
+}
+
 /// One statement, so that what another gateway deletes meanwhile is there whole or is a missing link.
 pub(super) async fn history(
     store: &SqlStore,

@@ -3,7 +3,8 @@
 use super::Store;
 use super::support::{at, conversation_id, id, item, items, new, principal, stranger};
 use crate::{
-    Conversations, MAX_CHAIN, NewResponse, Responses, Status, StoreError, StoredEvent, StoredResponse,
+    Conversations, MAX_CHAIN, NewResponse, Responses, Status, StoreError, StoredEvent, StoredItem,
+    StoredResponse,
 };
 
 fn events(sequences: impl IntoIterator<Item = u64>) -> Vec<StoredEvent> {
@@ -110,6 +111,22 @@ pub async fn a_chain_is_read_oldest_first(store: impl Store) {
 
     Responses::create(&store, NewResponse { previous, ..new("empty") }).await.expect("stored");
     assert_eq!(store.history(&principal(), &id("empty")).await.expect("read"), Some(expected));
+}
+
+/// By its id alone, the newest first, and never somebody else's.
+pub async fn an_item_is_found_by_its_id(store: impl Store) {
+    for (name, text) in [("a", "1"), ("b", "2")] {
+        let told = StoredItem { id: "same".to_owned(), json: text.to_owned() };
+        let response = NewResponse { input_items: vec![item(name), told], ..new(name) };
+        Responses::create(&store, response).await.expect("stored");
+    }
+    let said = vec![item("said")];
+    assert!(store.finish(&id("a"), Status::Completed, "{}".to_owned(), said, at(1)).await.expect("finished"));
+    let found = async |name: &str| store.item_by_id(&principal(), name).await.expect("read").map(|i| i.json);
+    assert_eq!(found("same").await.as_deref(), Some("2"));
+    assert_eq!(found("said").await, Some(item("said").json));
+    assert_eq!(found("nowhere").await, None);
+    assert_eq!(store.item_by_id(&stranger(), "same").await.expect("read"), None);
 }
 
 /// A link that is deleted, somebody else's, or the response itself.

@@ -104,6 +104,21 @@ impl Responses for Memory {
         owned(&self.state(), principal, id).map(|held| page_of(&held.input, &page)).transpose()
     }
 
+    async fn item_by_id(
+        &self,
+        principal: &PrincipalId,
+        item_id: &str,
+    ) -> Result<Option<StoredItem>, StoreError> {
+        let state = self.state();
+        let items =
+            |held: &Held| held.input.iter().chain(&held.output).find(|item| item.id == item_id).cloned();
+        let mine = state.responses().filter(|held| held.response.principal == *principal);
+        Ok(mine
+            .filter_map(|held| items(held).map(|item| (held.serial, item)))
+            .max_by_key(|(n, _)| *n)
+            .map(|(_, item)| item))
+    }
+
     async fn history(
         &self,
         principal: &PrincipalId,
