@@ -148,7 +148,7 @@ async function errors() {
   same("class", [busy.constructor, busy.code], [OpenAI.RateLimitError, "rate_limit_exceeded"]);
   let last;
   for await (const event of await ask({ stream: true })) last = event;
-  same("last", [last.type, last.response.error.code], ["response.failed", "upstream_error"]);
+  same("last", [last.type, last.response.error.code], ["response.failed", "server_error"]);
   return {};
 }
 

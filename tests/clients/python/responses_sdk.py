@@ -278,7 +278,7 @@ def errors():
     # A failure in mid-stream is an event, as at OpenAI; nothing is raised.
     last = list(ask(stream=True))[-1]
     same("last", (last.type, last.response.status), ("response.failed", "failed"))
-    same("code", last.response.error.code, "upstream_error")
+    same("code", last.response.error.code, "server_error")
     return {"previous": previous.body, "nowhere": nowhere.body}
 
 

@@ -401,7 +401,11 @@ async fn retrieve_stream(client: &Client) {
 }
 
 async fn cancel(client: &Client) {
-    hello(client, "cancel", Answer::text(["Once "]).hang()).await;
+    // It may be cancelled before the model is even asked.
+    let gate = TestGate::start().await;
+    gate.model.respond_with(|_| Answer::text(["Once "]).hang());
+    client.run(&gate, "cancel").await;
+    gate.finish().await;
 }
 
 /// Structured output where the scenario is the client's and the answer is a person.
