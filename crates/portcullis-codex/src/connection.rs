@@ -245,7 +245,8 @@ fn handle(
                 tracing::debug!(codex.notification = %method, "Codex warns: {text}");
             }
             Ok(notification) => router.notify(notification),
-            Err(error) => return Err(format!("`{method}` is not as its schema says: {error}")),
+            // Another version's notification in a form of its own: one turn may miss something, the others go on.
+            Err(error) => tracing::warn!("`{method}` is not as its schema says and is left out: {error}"),
         },
         Incoming::Request { id, method, params } => {
             let answered = method == "item/tool/call"
@@ -314,5 +315,66 @@ async fn watch_suspect(suspect: Arc<Notify>, connection: std::sync::Weak<Connect
         if connection.call_once(&question, Instant::now() + PROBE_DEADLINE, None).await.is_err() {
             return "the app-server does not answer any more".to_owned();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_supervisor::{Launch, Process};
+
+    use super::*;
+
+    /// A process that is no app-server: what the real one will not do on demand.
+    fn open(script: &str) -> (Process, Opened) {
+        let launch = Launch {
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script.to_owned()],
+            env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+            cwd: "/".into(),
+        };
+        let mut process = Process::spawn(&launch).unwrap();
+        let (stdin, stdout) = process.take_stdio();
+        (process, Connection::open(stdin, stdout))
+    }
+
+    #[tokio::test]
+    async fn a_broken_app_server_is_given_up_with_its_reason_and_nobody_waits() {
+        let table = [
+            ("echo '{\"id\":'; sleep 60", "is not a message"),
+            ("printf '\\377\\376\\n'; sleep 60", "is not a message"),
+            ("head -c 70000000 /dev/zero; sleep 60", "a line of more than"),
+            ("exec 1>&-; sleep 60", "closed its output"),
+        ];
+        for (script, reason) in table {
+            let (_process, Opened { connection, closed, .. }) = open(script);
+            // A call that is made before, and one that is made after: both fail at once.
+            let call = AccountReadParams { refresh_token: false };
+            let (why, early) = tokio::join!(closed, connection.call(&call, CALL_DEADLINE));
+            assert!(why.contains(reason), "{script}: {why}");
+            assert!(matches!(early, Err(CallError::Gone { .. })), "{script}: {early:?}");
+            let late = connection.call(&call, CALL_DEADLINE).await;
+            assert!(matches!(late, Err(CallError::Gone { .. })), "{script}: {late:?}");
+        }
+    }
+
+    /// News of a later version are left alone, and what it asks is answered: without an answer it would hang.
+    #[tokio::test]
+    async fn what_is_not_known_is_left_alone_or_refused() {
+        let script = r#"
+            echo '{"method":"something/new","params":{"threadId":"t"}}'
+            echo '{"method":"turn/completed","params":{"in":"another form"}}'
+            echo '{"id":7,"method":"item/commandExecution/requestApproval","params":{}}'
+            while read line; do case "$line" in *'"id":7'*'"error"'*) refused=1 ;; *) break ;; esac; done
+            [ -n "$refused" ] || read line
+            echo '{"id":1,"result":{"account":null,"requiresOpenaiAuth":true}}'
+            sleep 60
+        "#;
+        let (_process, Opened { connection, closed, .. }) = open(script);
+        let call = AccountReadParams { refresh_token: false };
+        let answer = tokio::select! {
+            answer = connection.call(&call, CALL_DEADLINE) => answer.unwrap(),
+            why = closed => panic!("it was given up: {why}"),
+        };
+        assert!(answer.requires_openai_auth);
     }
 }
