@@ -82,7 +82,7 @@ pub enum Part {
     Refusal(String),
     /// A picture.
     Image {
-        /// A `data:` URL.
+        /// A `data:` URL: agents take no other.
         url: String,
         /// How closely the model looks.
         detail: ImageDetail,

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
 use crate::parked::{ParkedTurns, Parking};
+use crate::remote_images::RemoteImages;
 use crate::responses::LiveResponses;
 
 /// The parts a gateway is made of.
@@ -56,6 +57,8 @@ pub struct Settings {
     pub body_limit: usize,
     /// What a chat request may hold.
     pub chat: chat::Limits,
+    /// Hosts from which pictures are fetched. Empty: requests carry their pictures themselves.
+    pub image_hosts: Vec<String>,
     /// What happens to sampling knobs that Codex does not have.
     pub sampling: chat::Sampling,
 }
@@ -88,6 +91,7 @@ pub(crate) struct App {
     pub(crate) parked: ParkedTurns,
     pub(crate) responses: Arc<dyn Responses>,
     pub(crate) conversations: Arc<dyn Conversations>,
+    pub(crate) remote_images: RemoteImages,
     /// The responses that run now.
     pub(crate) live: LiveResponses,
     /// Their tasks, which the end of the gateway waits for.

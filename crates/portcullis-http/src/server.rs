@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::{App, Gateway};
 use crate::attic;
 use crate::parked::ParkedTurns;
+use crate::remote_images::RemoteImages;
 use crate::responses::LiveResponses;
 use crate::router::router;
 
@@ -43,6 +44,7 @@ pub async fn serve(
     let ending = CancellationToken::new();
     let parked = ParkedTurns::new(settings.parking, Arc::clone(&metrics));
     let (draining, ending_of_app) = (stop.clone(), ending.clone());
+    let remote_images = RemoteImages::new(settings.image_hosts.clone(), settings.chat.images.bytes);
     let (live, tasks) = (LiveResponses::default(), TaskTracker::new());
     let app = App {
         agent,
@@ -53,6 +55,7 @@ pub async fn serve(
         parked,
         responses,
         conversations,
+        remote_images,
         live,
         tasks,
         draining,

@@ -14,7 +14,7 @@ mod tools;
 pub use answer::{Choice, Failure, Finish, Step};
 pub use completion::Completion;
 pub use fields::{FIELDS, Field, Treatment};
-pub use images::ImagePolicy;
+pub use images::{ImagePolicy, sniff_image};
 pub use limits::{Limits, Sampling};
 pub use request::{ChatRequest, Format};
 pub use stream::{ChatStream, StreamHead};

@@ -11,7 +11,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn limits() -> Limits {
-    Limits { messages: 9, text: 999, tools: 9, tool_bytes: 999, images: ImagePolicy { count: 1, bytes: 9 } }
+    Limits {
+        messages: 9,
+        text: 999,
+        tools: 9,
+        tool_bytes: 999,
+        images: ImagePolicy { count: 1, bytes: 9, remote: false },
+    }
 }
 
 /// Any event, in any order, outcomes in the middle included.

@@ -29,8 +29,8 @@ use camino::Utf8PathBuf;
 
 pub(crate) use keys::reference_markdown;
 pub(crate) use model::{
-    Alias, BaseUrl, Codex, Config, CustomProvider, Http, Limits, Log, LogFilter, LogFormat, OpenAi, Provider,
-    State, Store, Turn,
+    Alias, BaseUrl, Codex, Config, CustomProvider, Hosts, Http, Limits, Log, LogFilter, LogFormat, OpenAi,
+    Provider, State, Store, Turn,
 };
 pub(crate) use place::{Origin, Place};
 pub(crate) use problem::{ConfigErrors, Problem};

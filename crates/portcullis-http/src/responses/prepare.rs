@@ -53,6 +53,7 @@ pub(crate) async fn prepare(
         }
     }
     check_calls(&history)?;
+    app.remote_images.inline(&mut history).await?;
     if !resolved.model.reads_images && crate::routes::chat::has_images(&history) {
         return Err(InvalidRequest::at("input", "This model does not read pictures.").into());
     }

@@ -33,8 +33,9 @@ pub(crate) async fn create(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
-    let request = ChatRequest::parse(&body, &app.settings.chat, app.settings.sampling)?;
+    let mut request = ChatRequest::parse(&body, &app.settings.chat, app.settings.sampling)?;
     let resolved = resolve(&app, &request.model).await?;
+    app.remote_images.inline(&mut request.history).await?;
     let turn = turn_request(&app, &request, &resolved, &caller, id)?;
     let head = StreamHead {
         id: format!("chatcmpl-{}", Uuid::new_v4().simple()),

@@ -176,3 +176,63 @@ async fn verbosity_and_tier_reach_the_model() {
     assert_eq!((&sent["text"]["verbosity"], &sent["service_tier"]), (&json!("high"), &json!("priority")));
     gate.finish().await;
 }
+
+/// A picture server that answers one path with a picture, one with a redirect, one with too much, one with a page.
+async fn pictures() -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the test aborts it")]
+    let task = tokio::task::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            let read = stream.read(&mut head).await.unwrap();
+            let head = String::from_utf8_lossy(&head[..read]).into_owned();
+            let (status, body) = match head.split(' ').nth(1).unwrap() {
+                "/dot.png" => ("200 OK", include_bytes!("../../../../tests/clients/dot.png").to_vec()),
+                "/elsewhere" => ("302 Found\r\nlocation: /dot.png", Vec::new()),
+                "/large" => ("200 OK", [b"\x89PNG\r\n\x1a\n".to_vec(), vec![0; 300 * 1024]].concat()),
+                _ => ("200 OK", b"<html>".to_vec()),
+            };
+            let head =
+                format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            // A client that has seen enough hangs up.
+            let _cut = stream.write_all(&[head.into_bytes(), body].concat()).await;
+        }
+    });
+    (addr, task)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_by_url_come_from_listed_hosts_only() {
+    let gate = TestGate::start().await;
+    let (addr, server) = pictures().await;
+    let ask = async |url: &str| {
+        let content = json!([{"type": "image_url", "image_url": {"url": url}}]);
+        gate.ask(&with("messages", json!([{"role": "user", "content": content}]))).await
+    };
+    gate.model.enqueue(Answer::text(["A dot."]));
+    assert_eq!(ask(&format!("http://{addr}/dot.png")).await.0, 200);
+    let sent = gate.model.requests()[0].body["input"][0]["content"][0]["image_url"].clone();
+    assert!(sent.as_str().unwrap().starts_with("data:image/png;base64,iVBOR"), "{sent}");
+
+    let port = addr.port();
+    let refused = [
+        ("/elsewhere", "http://127.0.0.1", "could not be fetched"),
+        ("/large", "http://127.0.0.1", "at most 262144 bytes"),
+        ("/page", "http://127.0.0.1", "none of PNG"),
+        ("/dot.png", "http://localhost", "not listed"),
+        ("/dot.png", "http://127.0.0.1@localhost", "not listed"),
+        ("/dot.png", "http://someone@127.0.0.1", "not listed"),
+        ("/dot.png", "http://localhost\\@127.0.0.1", "not listed"),
+    ];
+    for (path, host, why) in refused {
+        let (status, answer) = ask(&format!("{host}:{port}{path}")).await;
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(status == 400 && message.contains(why), "{host} {path}: {status} {message}");
+    }
+    assert_eq!(gate.model.requests().len(), 1);
+    server.abort();
+    gate.finish().await;
+}

@@ -113,8 +113,9 @@ impl TestGate {
                 text: 512 * 1024,
                 tools: 128,
                 tool_bytes: 64 * 1024,
-                images: chat::ImagePolicy { count: 4, bytes: 256 * 1024 },
+                images: chat::ImagePolicy { count: 4, bytes: 256 * 1024, remote: true },
             },
+            image_hosts: vec!["127.0.0.1".to_owned()],
             sampling: options.sampling,
         };
         let metrics = Arc::new(Metrics::default());

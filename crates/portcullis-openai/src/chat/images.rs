@@ -13,6 +13,8 @@ pub struct ImagePolicy {
     pub count: usize,
     /// How large one may be, in bytes after decoding.
     pub bytes: usize,
+    /// Whether a picture may be named by URL; somebody has to put it in then.
+    pub remote: bool,
 }
 
 impl ImagePolicy {
@@ -38,12 +40,15 @@ impl ImagePolicy {
     }
 
     fn check(&self, url: &At<'_>) -> Read<()> {
-        // Codex takes no remote pictures, and the gateway fetches nothing from addresses that a client chose.
-        match url.str()?.strip_prefix("data:") {
+        let text = url.str()?;
+        match text.strip_prefix("data:") {
             Some(data) => self.check_data(url, data),
-            None => Err(url
-                .fault("Pictures are taken as base64 'data:' URLs only; this gateway fetches nothing.")
-                .code("invalid_image_url")),
+            // Whoever fetches it decides whether it may be fetched.
+            None if self.remote && (text.starts_with("https://") || text.starts_with("http://")) => Ok(()),
+            None => {
+                let message = "Pictures are taken as base64 'data:' URLs only.";
+                Err(url.fault(message).code("invalid_image_url"))
+            }
         }
     }
 
@@ -59,7 +64,7 @@ impl ImagePolicy {
         }
         let bytes =
             STANDARD.decode(encoded).map_err(|_| fault("The picture is not valid base64.".to_owned()))?;
-        let Some(sniffed) = sniff(&bytes) else {
+        let Some(sniffed) = sniff_image(&bytes) else {
             return Err(
                 fault("The picture is none of PNG, JPEG, GIF, WebP.".to_owned()).code("invalid_image_format")
             );
@@ -72,7 +77,7 @@ impl ImagePolicy {
 }
 
 /// The type of a picture by its first bytes.
-fn sniff(bytes: &[u8]) -> Option<&'static str> {
+pub fn sniff_image(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some("image/png"),
         [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),

@@ -21,7 +21,7 @@ impl Limits {
     /// For what was checked when it came in.
     pub(crate) fn unbounded() -> Self {
         let most = usize::MAX;
-        let images = ImagePolicy { count: most, bytes: most };
+        let images = ImagePolicy { count: most, bytes: most, remote: true };
         Self { messages: most, text: most, tools: most, tool_bytes: most, images }
     }
 }

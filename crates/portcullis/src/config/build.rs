@@ -48,7 +48,10 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
             keep: reader.value("store.keep"),
             size: reader.value("store.size"),
         },
-        openai: OpenAi { sampling: reader.value("openai.sampling") },
+        openai: OpenAi {
+            sampling: reader.value("openai.sampling"),
+            image_hosts: reader.value("openai.image_hosts"),
+        },
         log: Log { format: reader.value("log.format"), level: reader.value("log.level") },
         aliases: aliases(reader, &codex.model),
         codex,

@@ -43,7 +43,7 @@ const fn key(name: &'static str, kind: &'static str, default: Standard, what: &'
 use Standard::{Computed, Text, Unset};
 
 /// In the order in which `config show` and the reference print them.
-static KEYS: [Key; 31] = [
+static KEYS: [Key; 32] = [
     key("http.bind", "address", Text("127.0.0.1:8320"), "Where the gateway listens."),
     key(
         "state.dir",
@@ -114,6 +114,13 @@ static KEYS: [Key; 31] = [
         Text("ignore"),
         "What happens to `temperature` and other knobs that Codex does not have: they have no effect and are named in \
          the header `x-portcullis-ignored`, or the request is refused.",
+    ),
+    key(
+        "openai.image_hosts",
+        "hosts",
+        Text("\"\""),
+        "Hosts from which pictures of requests are fetched, separated by commas. Without any, requests carry their \
+         pictures themselves.",
     ),
     key("log.format", "`text` or `json`", Text("text"), "How log lines look."),
     key(

@@ -13,7 +13,7 @@ use super::given::{Given, Scalar, quote};
 use super::quantity::{parse_duration, show_duration};
 use portcullis_openai::chat::Sampling;
 
-use super::{BaseUrl, ByteSize, LogFilter, LogFormat};
+use super::{BaseUrl, ByteSize, Hosts, LogFilter, LogFormat};
 
 /// A type that a key can have.
 pub(super) trait Meaning: Sized {
@@ -206,6 +206,23 @@ impl Meaning for Sampling {
     }
     fn show(&self) -> String {
         quote(if *self == Self::Ignore { "ignore" } else { "reject" })
+    }
+}
+
+impl Meaning for Hosts {
+    const KIND: &'static str = "hosts";
+    const EXPECTED: &'static str = "names or addresses separated by commas, such as `cdn.example, 10.0.0.7`";
+
+    fn of(given: &Given) -> Option<Self> {
+        let names: Vec<_> =
+            given.plain_text()?.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        let is_host = |name: &&str| {
+            name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '[' | ']' | ':'))
+        };
+        names.iter().all(is_host).then(|| Self(names.into_iter().map(str::to_owned).collect()))
+    }
+    fn show(&self) -> String {
+        quote(&self.0.join(", "))
     }
 }
 

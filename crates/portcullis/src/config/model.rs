@@ -119,10 +119,16 @@ pub(crate) struct Store {
 }
 
 /// `[openai]`: how OpenAI's API is answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OpenAi {
     pub(crate) sampling: Sampling,
+    /// From which pictures are fetched.
+    pub(crate) image_hosts: Hosts,
 }
+
+/// Names or addresses of hosts.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Hosts(pub(crate) Vec<String>);
 
 /// `[log]`: what the program says.
 #[derive(Clone, Debug)]

@@ -66,6 +66,7 @@ fn defaults() {
     store.keep = "30d"                                     # default
     store.size = "1GiB"                                    # default
     openai.sampling = "ignore"                             # default
+    openai.image_hosts = ""                                # default
     log.format = "text"                                    # default
     log.level = "info"                                     # default
     aliases.codex.model = "gpt-5.5"                        # default
@@ -126,6 +127,7 @@ codex = { model = "mine" }
     store.keep = "30d"                              # default
     store.size = "1GiB"                             # default
     openai.sampling = "ignore"                      # default
+    openai.image_hosts = ""                         # default
     log.format = "json"                             # flag --log-format (default "text")
     log.level = "info,portcullis_http=debug"        # environment variable PORTCULLIS__LOG__LEVEL (default "info")
     aliases.codex.model = "mine"                    # DIR/portcullis.toml:17

@@ -30,8 +30,13 @@ pub(super) fn settings(config: &Config) -> Settings {
             text: bytes(config.limits.text),
             tools: TOOLS,
             tool_bytes: TOOL_BYTES,
-            images: ImagePolicy { count: IMAGES, bytes: bytes(config.limits.body) },
+            images: ImagePolicy {
+                count: IMAGES,
+                bytes: bytes(config.limits.body),
+                remote: !config.openai.image_hosts.0.is_empty(),
+            },
         },
+        image_hosts: config.openai.image_hosts.0.clone(),
         sampling: config.openai.sampling,
     }
 }
