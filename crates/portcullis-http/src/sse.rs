@@ -49,6 +49,9 @@ impl<S: Source> Stream for EventStream<S> {
             Poll::Ready(more) => {
                 if !more {
                     this.source = None;
+                    if out.is_empty() {
+                        return Poll::Ready(None);
+                    }
                 }
                 this.quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
                 Poll::Ready(Some(Ok(out.into())))
@@ -61,5 +64,42 @@ impl<S: Source> Stream for EventStream<S> {
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Writes what the test sends; ends when the test hangs up.
+    struct ByHand(mpsc::Receiver<&'static str>);
+
+    impl Source for ByHand {
+        fn poll_write(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<bool> {
+            self.0.poll_recv(cx).map(|text| text.map(|text| out.extend_from_slice(text.as_bytes())).is_some())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_stream_says_that_it_lives_and_a_lively_one_does_not() {
+        let (send, receive) = mpsc::channel(1);
+        let mut stream = EventStream { source: Some(ByHand(receive)), quiet: Box::pin(sleep(KEEP_ALIVE)) };
+        let began = Instant::now();
+        let mut next = async || stream.next().await.map(|chunk| chunk.unwrap_or_else(|never| match never {}));
+        for seconds in [15, 30] {
+            assert_eq!(next().await.as_deref(), Some(&b": keep-alive\n\n"[..]));
+            assert_eq!(began.elapsed().as_secs(), seconds);
+        }
+        // An event starts the time anew.
+        tokio::time::advance(Duration::from_secs(10)).await;
+        send.send("data: x\n\n").await.unwrap();
+        assert_eq!(next().await.as_deref(), Some(&b"data: x\n\n"[..]));
+        assert_eq!(next().await.as_deref(), Some(&b": keep-alive\n\n"[..]));
+        assert_eq!(began.elapsed().as_secs(), 55);
+        drop(send);
+        assert_eq!(next().await, None);
     }
 }
