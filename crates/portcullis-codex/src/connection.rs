@@ -31,6 +31,8 @@ const IN_FLIGHT: usize = 64;
 const LONGEST_LINE: usize = 64 * 1024 * 1024;
 /// How long a call may take. The slowest seen under 128 pipelined calls is 1.3 s.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(15);
+/// How long an interrupted turn may take to say that it is over.
+const END_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a suspect worker has for a question that costs it nothing.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -76,7 +78,7 @@ impl Connection {
         let tasks = TaskTracker::new();
         let reader = tasks.spawn(read_lines(stdout, Arc::clone(&replies), Arc::clone(&router), outbox));
         let writer = tasks.spawn(write_lines(stdin, lines));
-        let keeper = tasks.spawn(do_chores(todo, Arc::downgrade(&connection)));
+        let keeper = tasks.spawn(do_chores(todo, Arc::downgrade(&connection), Arc::clone(&router)));
         let watch = watch_suspect(suspect, Arc::downgrade(&connection));
         let (for_replies, for_router) = (replies, Arc::clone(&router));
         let (ended, closed) = tokio::sync::oneshot::channel();
@@ -276,12 +278,16 @@ async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<V
 }
 
 /// Interrupts and releases, each with its own deadline, side by side.
-async fn do_chores(mut todo: mpsc::UnboundedReceiver<Chore>, connection: std::sync::Weak<Connection>) {
+async fn do_chores(
+    mut todo: mpsc::UnboundedReceiver<Chore>,
+    connection: std::sync::Weak<Connection>,
+    router: Arc<Router>,
+) {
     let mut running = FuturesUnordered::new();
     loop {
         tokio::select! {
             chore = todo.recv() => match (chore, connection.upgrade()) {
-                (Some(chore), Some(connection)) => running.push(do_chore(chore, connection)),
+                (Some(chore), Some(connection)) => running.push(do_chore(chore, connection, Arc::clone(&router))),
                 _ => return,
             },
             Some(()) = running.next() => {}
@@ -289,18 +295,27 @@ async fn do_chores(mut todo: mpsc::UnboundedReceiver<Chore>, connection: std::sy
     }
 }
 
-async fn do_chore(chore: Chore, connection: Arc<Connection>) {
-    let result = match &chore {
+async fn do_chore(chore: Chore, connection: Arc<Connection>, router: Arc<Router>) {
+    match &chore {
         Chore::Interrupt { thread, turn } => {
             let params = TurnInterruptParams { thread_id: thread.to_string(), turn_id: turn.to_string() };
-            connection.call(&params, CALL_DEADLINE).await
+            let result = connection.call(&params, CALL_DEADLINE).await;
+            report(&chore, result);
+            // The end is told a few milliseconds later. If it never is, the place must not be lost with it.
+            drop(connection);
+            tokio::time::sleep(END_DEADLINE).await;
+            router.forget(thread);
         }
         Chore::Release { thread } => {
-            connection.call(&ThreadUnsubscribeParams { thread_id: thread.to_string() }, CALL_DEADLINE).await
+            let params = ThreadUnsubscribeParams { thread_id: thread.to_string() };
+            report(&chore, connection.call(&params, CALL_DEADLINE).await);
         }
-    };
+    }
+}
+
+/// An interrupt can cross with the turn's own end, and a dead worker has no threads.
+fn report(chore: &Chore, result: Result<serde_json::Value, CallError>) {
     if let Err(error) = result {
-        // An interrupt can cross with the turn's own end, and a dead worker has no threads.
         tracing::debug!(error = %error, "Codex did not carry out {chore:?}");
     }
 }

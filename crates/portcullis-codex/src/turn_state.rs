@@ -14,6 +14,10 @@ use serde_json::value::RawValue;
 use crate::errors::turn_error;
 use crate::tools::is_callers;
 
+/// How much text one turn may bring, in bytes. A model that never stops must not fill the gateway's memory: whoever
+/// reads a turn keeps what it said.
+const LONGEST_TURN: usize = 64 * 1024 * 1024;
+
 /// One turn, from the app-server's point of view.
 #[derive(Debug, Default)]
 pub(crate) struct TurnState {
@@ -27,6 +31,8 @@ pub(crate) struct TurnState {
     requests: HashMap<CallId, Box<RawValue>>,
     /// Text of the current step has gone out; a retry of the step would say it twice.
     step_has_text: bool,
+    /// Bytes of text that have gone out.
+    said: usize,
     /// A message that was begun and of which nothing has come.
     unsaid: Option<String>,
     last_error: Option<AgentError>,
@@ -119,6 +125,12 @@ impl TurnState {
     fn delta(&mut self, item: String, kind: DeltaKind, text: String, emit: &mut dyn FnMut(TurnEvent)) {
         if text.is_empty() {
             return;
+        }
+        self.said += text.len();
+        if self.said > LONGEST_TURN {
+            let error =
+                AgentError::new(ErrorKind::Upstream).because("the turn brought more text than any may");
+            return emit(TurnEvent::Ended(Outcome::Failed(error)));
         }
         self.step_has_text = true;
         self.unsaid = None;
@@ -266,6 +278,15 @@ mod tests {
             ],
         );
         insta::assert_snapshot!(events.join("\n"));
+    }
+
+    #[test]
+    fn a_model_that_never_stops_is_stopped() {
+        let text = "x".repeat(20 * 1024 * 1024);
+        let line = format!(r#"{{"threadId":"t","turnId":"u","itemId":"m","delta":"{text}"}}"#);
+        let events = play(&[], &[("item/agentMessage/delta", line.as_str()); 4]);
+        assert_eq!(events.iter().filter(|event| event.starts_with("Delta")).count(), 3);
+        assert!(events[3].starts_with("Ended(Failed"));
     }
 
     #[test]

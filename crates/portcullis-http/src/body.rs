@@ -1,6 +1,7 @@
 //! The JSON body of a request, within bounds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use http::header;
@@ -9,6 +10,9 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::error::ApiError;
+
+/// How long a body may take to arrive. 20 MiB in it is 170 KB/s.
+const BODY_DEADLINE: Duration = Duration::from_mins(2);
 
 /// A JSON body. Its depth is bounded by the parser (128).
 #[derive(Debug)]
@@ -28,7 +32,8 @@ impl FromRequest<Arc<App>> for JsonBody {
             return Err(ApiError::not_json_type());
         }
         // Counted as it arrives: a chunked body has no length to believe.
-        let bytes = match Limited::new(request.into_body(), limit).collect().await {
+        let body = tokio::time::timeout(BODY_DEADLINE, Limited::new(request.into_body(), limit).collect());
+        let bytes = match body.await.map_err(|_elapsed| ApiError::body_too_slow())? {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => return Err(ApiError::body_too_large(limit)),
             Err(_broken) => return Err(ApiError::body_broke_off()),

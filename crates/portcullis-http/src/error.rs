@@ -80,6 +80,11 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, INVALID, "incomplete_body", "The request body broke off.")
     }
 
+    pub(crate) fn body_too_slow() -> Self {
+        let message = "The request body took too long to arrive.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, INVALID, "slow_body", message)
+    }
+
     pub(crate) fn unknown_model(name: &str) -> Self {
         let shown: String = name.chars().take(200).collect();
         Self {
