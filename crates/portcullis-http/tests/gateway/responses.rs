@@ -443,3 +443,30 @@ async fn what_can_not_be_carried_out_is_refused() {
     assert!(gate.model.requests().is_empty());
     gate.finish().await;
 }
+
+/// The Codex CLI writes its tools among the items for newer models. Functions and custom tools are offered; what is
+/// not is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_among_the_items_are_offered() {
+    let gate = TestGate::start().await;
+    let function = |name: &str| json!({"type": "function", "name": name, "parameters": {"type": "object", "properties": {}}});
+    let body = json!({"model": "codex", "store": false, "tools": [function("first")], "input": [
+        {"type": "additional_tools", "role": "developer", "tools": [
+            {"type": "namespace", "name": "functions", "description": "", "tools": [function("second")]},
+            {"type": "namespace", "name": "agents", "description": "", "tools": [function("third")]},
+            {"type": "custom", "name": "fourth"},
+            {"type": "tool_search", "execution": "client"},
+        ]},
+        {"role": "user", "content": "Hi"},
+    ]});
+    gate.model.enqueue(Answer::text(["ok"]));
+    let request = gate.client.post(format!("{}/v1/responses", gate.base)).bearer_auth(&gate.key).json(&body);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["x-portcullis-ignored"], "tools.namespace, tools.tool_search");
+    let asked = gate.model.requests().remove(0);
+    let names: Vec<&Value> = asked.tools().iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(names, ["first", "second", "fourth"]);
+    assert_eq!(asked.input().len(), 1);
+    gate.finish().await;
+}

@@ -12,7 +12,7 @@ pub const FIELDS: &[Field] = &[
     field(
         "input",
         Treatment::Used,
-        "a text, or items: message, function_call(_output), custom_tool_call(_output), reasoning, item_reference",
+        "a text, or items: message, function_call(_output), custom_tool_call(_output), reasoning, item_reference; `additional_tools` adds to `tools`",
     ),
     field("instructions", Treatment::Used, "the first developer message of this turn only"),
     field("previous_response_id", Treatment::Used, "a stored response of the same key"),
@@ -24,7 +24,7 @@ pub const FIELDS: &[Field] = &[
     field(
         "tools",
         Treatment::Used,
-        "`function` and `custom` (a function with one text); `tool_search` is not offered and named in `x-portcullis-ignored`; others are refused",
+        "`function` and `custom` (a function with one text); `tool_search` and `namespace` are not offered and named in `x-portcullis-ignored`; others are refused",
     ),
     field("tool_choice", Treatment::Used, "as for chat completions"),
     field("parallel_tool_calls", Treatment::Used, "as for chat completions"),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use portcullis_agent::{Author, HistoryItem, ItemId, Message, Part, Reasoning, ToolCall, ToolOutput};
 use serde_json::{Map, Value, json};
 
-use super::tools::CustomTools;
+use super::tools::{ADDITIONAL_TOOLS, CustomTools};
 use crate::InvalidRequest;
 use crate::chat::Limits;
 use crate::read::{At, Read};
@@ -40,7 +40,10 @@ pub fn read_items(
     if list.len() > limits.messages {
         return Err(input.fault(format!("A request may have at most {} items.", limits.messages)));
     }
-    list.iter().map(|item| reader.item(item)).collect()
+    // Tools that stand among the items belong to the request, not to the conversation.
+    let brings_tools =
+        |item: &&At<'_>| item.value.get("type").and_then(Value::as_str) == Some(ADDITIONAL_TOOLS);
+    list.iter().filter(|item| !brings_tools(item)).map(|item| reader.item(item)).collect()
 }
 
 /// Reads an item that was kept: it was checked when it came in, and only its form is looked at.

@@ -5,8 +5,12 @@ use std::collections::HashSet;
 use portcullis_agent::{ToolCall, ToolSpec};
 use serde_json::{Value, json};
 
+use crate::InvalidRequest;
 use crate::chat::{Limits, ToolChoice};
 use crate::read::{At, Read};
+
+/// An item of the input that brings tools along.
+pub(super) const ADDITIONAL_TOOLS: &str = "additional_tools";
 
 /// The names of the request's custom tools.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +23,8 @@ pub(crate) struct Tools {
     pub(crate) custom: CustomTools,
     pub(crate) choice: ToolChoice,
     pub(crate) parallel: bool,
-    /// A tool that is not offered, and named in the answer's header.
-    pub(crate) ignored: Option<&'static str>,
+    /// Kinds of tools that are not offered, and named in the answer's header.
+    pub(crate) ignored: Vec<&'static str>,
 }
 
 impl CustomTools {
@@ -49,45 +53,77 @@ enum Kind {
     Custom,
     /// What the Codex CLI brings along to look for more tools; without it, it has those that it offers.
     Search,
+    /// Its further tools, such as those for sub-agents; its functions work without them.
+    Namespace,
 }
 
-const KINDS: &[(&str, Kind)] =
-    &[("function", Kind::Function), ("custom", Kind::Custom), ("tool_search", Kind::Search)];
+const KINDS: &[(&str, Kind)] = &[
+    ("function", Kind::Function),
+    ("custom", Kind::Custom),
+    ("tool_search", Kind::Search),
+    ("namespace", Kind::Namespace),
+];
 
 pub(crate) fn read(body: &At<'_>, limits: &Limits) -> Read<Tools> {
     let mut offered: Vec<ToolSpec> = Vec::new();
     let mut custom = CustomTools::default();
-    let mut ignored = None;
-    if let Some(list) = body.get("tools")? {
-        let tools = list.array()?;
-        if tools.len() > limits.tools {
-            return Err(list.fault(format!("A request may offer at most {} tools.", limits.tools)));
-        }
-        for tool in &tools {
-            let spec = match tool.need("type")?.word(KINDS)? {
-                Kind::Function => {
-                    tool.only(&["type", "name", "description", "parameters", "strict"])?;
-                    crate::chat::tool_spec(tool, limits)?
-                }
-                Kind::Custom => {
-                    let spec = custom_spec(tool, limits)?;
-                    custom.0.insert(spec.name.clone());
-                    spec
-                }
-                Kind::Search => {
-                    ignored = Some("tools.tool_search");
-                    continue;
-                }
-            };
-            if offered.iter().any(|other| other.name == spec.name) {
-                return Err(tool.fault(format!("The tool '{}' is offered twice.", spec.name)));
+    let mut ignored = Vec::new();
+    let tools = listed(body)?;
+    if tools.len() > limits.tools {
+        return Err(InvalidRequest::at(
+            "tools",
+            format!("A request may offer at most {} tools.", limits.tools),
+        ));
+    }
+    for tool in &tools {
+        let spec = match tool.need("type")?.word(KINDS)? {
+            Kind::Function => {
+                tool.only(&["type", "name", "description", "parameters", "strict"])?;
+                crate::chat::tool_spec(tool, limits)?
             }
-            offered.push(spec);
+            Kind::Custom => {
+                let spec = custom_spec(tool, limits)?;
+                custom.0.insert(spec.name.clone());
+                spec
+            }
+            Kind::Search => {
+                ignored.push("tools.tool_search");
+                continue;
+            }
+            Kind::Namespace => {
+                ignored.push("tools.namespace");
+                continue;
+            }
+        };
+        if offered.iter().any(|other| other.name == spec.name) {
+            return Err(tool.fault(format!("The tool '{}' is offered twice.", spec.name)));
         }
+        offered.push(spec);
     }
     let choice = choice(body, &mut offered)?;
     let parallel = body.get("parallel_tool_calls")?.map_or(Ok(true), |value| value.bool())?;
     Ok(Tools { offered, custom, choice, parallel, ignored })
+}
+
+/// The tools of `tools`, and those that stand in the input, as the Codex CLI writes them for newer models: an item
+/// `additional_tools`, whose namespace `functions` is the place of all functions.
+fn listed<'a>(body: &At<'a>) -> Read<Vec<At<'a>>> {
+    let mut tools = body.get("tools")?.map_or(Ok(Vec::new()), |tools| tools.array())?;
+    let input = body.get("input")?.filter(|input| input.value.is_array());
+    for item in input.map_or(Ok(Vec::new()), |input| input.array())? {
+        if item.value.get("type").and_then(Value::as_str) != Some(ADDITIONAL_TOOLS) {
+            continue;
+        }
+        for tool in item.need("tools")?.array()? {
+            let is = |key: &str, word: &str| tool.value.get(key).and_then(Value::as_str) == Some(word);
+            if is("type", "namespace") && is("name", "functions") {
+                tools.extend(tool.need("tools")?.array()?);
+            } else {
+                tools.push(tool);
+            }
+        }
+    }
+    Ok(tools)
 }
 
 /// The format of a custom tool (a grammar) can not be enforced; it is told to the model.
