@@ -1,7 +1,10 @@
 //! From the name in a request to a model that the agent offers.
 
-use portcullis_agent::Model;
+use std::time::Duration;
+
+use portcullis_agent::{Model, ReasoningSummary, TurnOptions};
 use portcullis_openai::InvalidRequest;
+use portcullis_openai::chat::Format;
 
 use crate::app::{Alias, App};
 use crate::error::ApiError;
@@ -11,6 +14,16 @@ use crate::error::ApiError;
 pub(crate) struct Resolved {
     pub(crate) model: Model,
     effort: Option<String>,
+}
+
+/// What a request says about how its turn is run.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) effort: Option<&'a str>,
+    pub(crate) summary: ReasoningSummary,
+    pub(crate) verbosity: Option<&'a str>,
+    pub(crate) service_tier: Option<&'a str>,
+    pub(crate) format: &'a Format,
 }
 
 /// Finds the model behind a name: an alias, or the model's own.
@@ -24,8 +37,29 @@ pub(crate) async fn resolve(app: &App, name: &str) -> Result<Resolved, ApiError>
 }
 
 impl Resolved {
+    /// How a turn is run on this model, as the request asks for it.
+    pub(crate) fn options(
+        &self,
+        asked: Asked<'_>,
+        deadline: Duration,
+    ) -> Result<TurnOptions, InvalidRequest> {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Ok(TurnOptions {
+            model: self.model.id.clone(),
+            effort: self.effort(owned(asked.effort))?,
+            summary: asked.summary,
+            verbosity: owned(asked.verbosity),
+            service_tier: owned(asked.service_tier),
+            output_schema: match asked.format {
+                Format::JsonSchema(schema) => Some(schema.clone()),
+                Format::Text | Format::JsonObject => None,
+            },
+            deadline,
+        })
+    }
+
     /// The effort to run with: the request's own, else the alias's. Only words that the model advertises.
-    pub(crate) fn effort(&self, asked: Option<String>) -> Result<Option<String>, InvalidRequest> {
+    fn effort(&self, asked: Option<String>) -> Result<Option<String>, InvalidRequest> {
         let Some(word) = asked.or_else(|| self.effort.clone()) else { return Ok(None) };
         if self.model.efforts.contains(&word) {
             return Ok(Some(word));

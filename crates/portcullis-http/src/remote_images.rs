@@ -29,7 +29,7 @@ type Fetcher = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 #[derive(Debug)]
 pub(crate) struct RemoteImages {
     hosts: Vec<String>,
-    /// The largest picture, in bytes.
+    /// How large the pictures of one request may be together, in bytes.
     limit: usize,
     /// Made when the first picture is fetched: most gateways never do.
     client: OnceLock<Fetcher>,
@@ -50,6 +50,7 @@ impl RemoteImages {
 
     /// Puts every picture that is named by URL into the conversation itself.
     pub(crate) async fn inline(&self, history: &mut [HistoryItem]) -> Result<(), ApiError> {
+        let mut left = self.limit;
         for item in history {
             let parts = match item {
                 HistoryItem::Message(message) => &mut message.parts,
@@ -60,14 +61,14 @@ impl RemoteImages {
                 if let Part::Image { url, .. } = part
                     && !url.starts_with("data:")
                 {
-                    *url = self.fetch(url).await.map_err(|fault| self.refused(&fault))?;
+                    *url = self.fetch(url, &mut left).await.map_err(|fault| self.refused(&fault))?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn fetch(&self, url: &str) -> Result<String, Fault> {
+    async fn fetch(&self, url: &str, left: &mut usize) -> Result<String, Fault> {
         // The URL is read here by what also calls it: two readers could disagree on the host.
         let uri: Uri = url.parse().map_err(|_malformed| Fault::NotListed)?;
         let authority = uri.authority().ok_or(Fault::NotListed)?;
@@ -75,18 +76,20 @@ impl RemoteImages {
         if !listed || authority.as_str().contains('@') {
             return Err(Fault::NotListed);
         }
-        let bytes =
-            tokio::time::timeout(PATIENCE, self.get(uri)).await.map_err(|_late| Fault::Unreachable)??;
+        let bytes = tokio::time::timeout(PATIENCE, self.get(uri, *left))
+            .await
+            .map_err(|_late| Fault::Unreachable)??;
+        *left -= bytes.len();
         let kind = sniff_image(&bytes).ok_or(Fault::NotAPicture)?;
         Ok(format!("data:{kind};base64,{}", STANDARD.encode(&bytes)))
     }
 
-    async fn get(&self, uri: Uri) -> Result<Bytes, Fault> {
+    async fn get(&self, uri: Uri, limit: usize) -> Result<Bytes, Fault> {
         let response = self.client()?.get(uri).await.map_err(|_failed| Fault::Unreachable)?;
         if !response.status().is_success() {
             return Err(Fault::Unreachable);
         }
-        match Limited::new(response.into_body(), self.limit).collect().await {
+        match Limited::new(response.into_body(), limit).collect().await {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Fault::TooLarge),
             Err(_broken) => Err(Fault::Unreachable),
@@ -112,7 +115,9 @@ impl RemoteImages {
                 "The operator has not listed this picture's host; send it as a 'data:' URL.".to_owned()
             }
             Fault::Unreachable => "The picture could not be fetched.".to_owned(),
-            Fault::TooLarge => format!("A picture may have at most {} bytes.", self.limit),
+            Fault::TooLarge => {
+                format!("The pictures of a request may have at most {} bytes together.", self.limit)
+            }
             Fault::NotAPicture => "What the URL leads to is none of PNG, JPEG, GIF, WebP.".to_owned(),
         };
         InvalidRequest { message, param: None, code: Some("invalid_image_url") }.into()

@@ -13,6 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::error::ApiError;
 use crate::sse::Source;
 
+/// How large the events of a running response may be together, in bytes. A model that sends letter by letter makes
+/// an event of each, many times its size.
+const MOST: usize = 128 * 1024 * 1024;
+
 /// A response while it runs.
 pub(crate) struct Live {
     state: Mutex<State>,
@@ -24,6 +28,7 @@ pub(crate) struct Live {
 struct State {
     /// Each as it goes out. Event n has the number n.
     events: Vec<Bytes>,
+    bytes: usize,
     end: Option<End>,
     wakers: Vec<Waker>,
 }
@@ -49,8 +54,17 @@ impl Live {
     /// Adds events and wakes whoever reads.
     pub(crate) fn push(&self, events: &[Event]) {
         let mut state = self.lock();
-        state.events.extend(events.iter().map(|event| frame(event.name, &event.data.to_string())));
+        for event in events {
+            let event = frame(event.name, &event.data.to_string());
+            state.bytes += event.len();
+            state.events.push(event);
+        }
         state.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Whether it holds as much as it may: the response has to end.
+    pub(crate) fn is_full(&self) -> bool {
+        self.lock().bytes > MOST
     }
 
     /// No more events follow.
@@ -153,5 +167,22 @@ impl LiveResponses {
     pub(crate) fn get(&self, principal: &PrincipalId, id: &str) -> Option<Arc<Live>> {
         let live = self.lock();
         live.get(id).filter(|(owner, _)| owner == principal).map(|(_, live)| Arc::clone(live))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_running_response_holds_is_bounded() {
+        let live = Live::new();
+        let data = Value::String("x".repeat(1024 * 1024));
+        let event = Event { name: "response.output_text.delta", sequence: 0, data };
+        let pushed = (0..1000)
+            .take_while(|_| !live.is_full())
+            .map(|_| live.push(std::slice::from_ref(&event)))
+            .count();
+        assert_eq!(pushed, 128);
     }
 }

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use portcullis_agent::{
-    Author, HistoryItem, Message, Part, PrincipalId, RequestId, TurnOptions, TurnRequest,
-};
+use portcullis_agent::{Author, HistoryItem, Message, Part, PrincipalId, RequestId, TurnRequest};
 use portcullis_openai::InvalidRequest;
-use portcullis_openai::chat::Format;
 use portcullis_openai::responses::{ResponseRequest, check_calls, stored_item};
 use portcullis_store::{ConversationId, ResponseId, StoredItem};
 use serde_json::Value;
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::model_names::resolve;
+use crate::model_names::{Asked, resolve};
 
 /// A request that can be run.
 pub(crate) struct Prepared {
@@ -57,18 +54,14 @@ pub(crate) async fn prepare(
     if !resolved.model.reads_images && crate::routes::chat::has_images(&history) {
         return Err(InvalidRequest::at("input", "This model does not read pictures.").into());
     }
-    let options = TurnOptions {
-        model: resolved.model.id.clone(),
-        effort: resolved.effort(request.effort.clone())?,
+    let asked = Asked {
+        effort: request.effort.as_deref(),
         summary: request.summary,
-        verbosity: request.verbosity.clone(),
-        service_tier: request.service_tier.clone(),
-        output_schema: match &request.format {
-            Format::JsonSchema(schema) => Some(schema.clone()),
-            Format::Text | Format::JsonObject => None,
-        },
-        deadline: app.settings.deadline,
+        verbosity: request.verbosity.as_deref(),
+        service_tier: request.service_tier.as_deref(),
+        format: &request.format,
     };
+    let options = resolved.options(asked, app.settings.deadline)?;
     let turn = TurnRequest {
         request: id,
         principal: principal.clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_agent::{Turn, TurnRequest};
+use portcullis_agent::{AgentError, ErrorKind, Turn, TurnRequest};
 use portcullis_openai::chat::Failure;
 use portcullis_openai::responses::{Ending, Event, ResponseBuilder};
 use portcullis_store::{
@@ -36,14 +36,32 @@ pub(crate) async fn spawn(app: &Arc<App>, job: Job) -> Result<Arc<Live>, ApiErro
         app.responses.create(new).await?;
     }
     app.live.add(&job.id, &job.turn.principal, &live);
-    let (app_of_task, live_of_task) = (Arc::clone(app), Arc::clone(&live));
+    let mut running =
+        Running { app: Arc::clone(app), live: Arc::clone(&live), id: job.id.clone(), end: None };
     app.tasks.spawn(async move {
-        let id = job.id.clone();
-        let end = job.run(&app_of_task, &live_of_task).await;
-        app_of_task.live.remove(&id);
-        live_of_task.end(end);
+        let end = job.run(&running.app, &running.live).await;
+        running.end.replace(end);
     });
     Ok(live)
+}
+
+/// A response while its task lives. Its readers are released when the task is over, also by a panic.
+struct Running {
+    app: Arc<App>,
+    live: Arc<Live>,
+    id: String,
+    end: Option<End>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.app.live.remove(&self.id);
+        self.live.end(self.end.take().unwrap_or_else(|| {
+            tracing::error!(response.id = self.id, "The task of a response broke");
+            let error = ApiError::internal();
+            End { object: error.body(), early: Some(error) }
+        }));
+    }
 }
 
 fn now() -> jiff::Timestamp {
@@ -82,12 +100,17 @@ impl Job {
                 }
             };
             let Some(event) = event else {
-                break Ending::Failed(Failure::Agent(portcullis_agent::ErrorKind::Internal.into()));
+                break Ending::Failed(Failure::Agent(ErrorKind::Internal.into()));
             };
             if let Some(ending) = self.builder.on(event, &mut |event| events.push(event)) {
                 break ending;
             }
             self.send(app, live, &mut events).await;
+            if live.is_full() {
+                let error =
+                    AgentError::new(ErrorKind::Upstream).because("the response has more events than any may");
+                break Ending::Failed(Failure::Agent(error));
+            }
         };
         match ending {
             Ending::Failed(failure) => self.failed(app, live, created, events, failure).await,
@@ -146,7 +169,9 @@ impl Job {
             && let Err(error) = self.keep(app, created).await
         {
             tracing::error!(error = %error, response.id = self.id, "A response could not be kept");
-            events.pop();
+            if events.pop().is_some() {
+                self.builder.take_back();
+            }
             let error = ApiError::from(error);
             self.builder.fail(error.response_code(), error.sentence(), &mut |event| events.push(event));
         }

@@ -8,9 +8,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::future::{FutureExt as _, try_join_all};
 use http::{HeaderName, HeaderValue};
-use portcullis_agent::{HistoryItem, Message, Part, TurnOptions, TurnRequest};
+use portcullis_agent::{HistoryItem, Message, Part, TurnRequest};
 use portcullis_openai::InvalidRequest;
-use portcullis_openai::chat::{ChatRequest, ChatStream, Completion, Format, Step, StreamHead};
+use portcullis_openai::chat::{ChatRequest, ChatStream, Completion, Step, StreamHead};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::choices::Choices;
 use crate::error::ApiError;
-use crate::model_names::{Resolved, resolve};
+use crate::model_names::{Asked, Resolved, resolve};
 use crate::request_id::Id;
 use crate::sse::{self, Source};
 
@@ -74,18 +74,14 @@ fn turn_request(
     if !resolved.model.reads_images && has_images(&request.history) {
         return Err(InvalidRequest::at("messages", "This model does not read pictures.").into());
     }
-    let options = TurnOptions {
-        model: resolved.model.id.clone(),
-        effort: resolved.effort(request.effort.clone())?,
+    let asked = Asked {
+        effort: request.effort.as_deref(),
         summary: request.summary,
-        verbosity: request.verbosity.clone(),
-        service_tier: request.service_tier.clone(),
-        output_schema: match &request.format {
-            Format::JsonSchema(schema) => Some(schema.clone()),
-            Format::Text | Format::JsonObject => None,
-        },
-        deadline: app.settings.deadline,
+        verbosity: request.verbosity.as_deref(),
+        service_tier: request.service_tier.as_deref(),
+        format: &request.format,
     };
+    let options = resolved.options(asked, app.settings.deadline)?;
     Ok(TurnRequest {
         request: id,
         principal: caller.principal.clone(),

@@ -470,3 +470,23 @@ async fn tools_among_the_items_are_offered() {
     assert_eq!(asked.input().len(), 1);
     gate.finish().await;
 }
+
+/// A response that can not be kept says so, and is not there; the next one without `store` works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_is_told_and_loses_nothing_else() {
+    let kept = Arc::new(portcullis_store::Memory::new(64));
+    let gate = TestGate::with(Options { kept, ..Options::default() }).await;
+    gate.model.respond_with(|_| Answer::text(["Hello."]));
+    let events = gate.respond_stream(&hi()).await;
+    let last = events.last().unwrap();
+    assert_eq!((&last["type"], &last["response"]["status"]), (&json!("response.failed"), &json!("failed")));
+    let path = format!("/v1/responses/{}", last["response"]["id"].as_str().unwrap());
+    assert_eq!(gate.call("GET", &path, None).await.0, 404);
+    let mut body = hi();
+    body["background"] = json!(true);
+    assert_eq!(gate.respond(&body).await.0, 503);
+    let mut body = hi();
+    body["store"] = json!(false);
+    assert_eq!(gate.respond(&body).await.1["status"], "completed");
+    gate.finish().await;
+}

@@ -191,6 +191,7 @@ async fn pictures() -> (std::net::SocketAddr, tokio::task::JoinHandle<()>) {
             let head = String::from_utf8_lossy(&head[..read]).into_owned();
             let (status, body) = match head.split(' ').nth(1).unwrap() {
                 "/dot.png" => ("200 OK", include_bytes!("../../../../tests/clients/dot.png").to_vec()),
+                "/half" => ("200 OK", [b"\x89PNG\r\n\x1a\n".to_vec(), vec![0; 150 * 1024]].concat()),
                 "/elsewhere" => ("302 Found\r\nlocation: /dot.png", Vec::new()),
                 "/large" => ("200 OK", [b"\x89PNG\r\n\x1a\n".to_vec(), vec![0; 300 * 1024]].concat()),
                 _ => ("200 OK", b"<html>".to_vec()),
@@ -232,6 +233,10 @@ async fn pictures_by_url_come_from_listed_hosts_only() {
         let message = answer["error"]["message"].as_str().unwrap();
         assert!(status == 400 && message.contains(why), "{host} {path}: {status} {message}");
     }
+    // Each is small enough, and both together are not.
+    let half = json!({"type": "image_url", "image_url": {"url": format!("http://{addr}/half")}});
+    let messages = json!([{"role": "user", "content": [half, half]}]);
+    assert_eq!(gate.ask(&with("messages", messages)).await.0, 400);
     assert_eq!(gate.model.requests().len(), 1);
     server.abort();
     gate.finish().await;

@@ -211,6 +211,11 @@ impl ResponseBuilder {
         None
     }
 
+    /// Takes back the last event, which has not gone out: another one has its number.
+    pub fn take_back(&mut self) {
+        self.sequence = self.sequence.saturating_sub(1);
+    }
+
     /// Writes the last event of a response that failed.
     pub fn fail(&mut self, code: &str, message: &str, emit: Emit<'_>) {
         self.close("incomplete", emit);
