@@ -145,3 +145,30 @@ async fn a_stop_lets_running_answers_finish() {
     );
     assert!(text.contains("whole") && text.ends_with("data: [DONE]\n\n"), "{text}");
 }
+
+/// A client that does not read holds nobody up, and when it reads at last it has lost nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_holds_nobody_up_and_loses_nothing() {
+    let gate = TestGate::start().await;
+    // More than what sockets take in between.
+    let piece = "x".repeat(16 * 1024);
+    gate.model.enqueue(Answer::text(vec![piece; 1000]));
+    let mut body = question("Hi");
+    body["stream"] = json!(true);
+    let slow = gate.post(&body).send().await.unwrap();
+    gate.model.enqueue(Answer::text(["quick"]));
+    let asked = tokio::time::timeout(Duration::from_secs(10), gate.ask(&question("And me?"))).await;
+    assert_eq!(asked.expect("another client waits for the slow one").0, 200);
+    // The model was read to its end though nobody reads the gateway.
+    let closed = gate.model.wait_for_close(0, PATIENCE).await.unwrap();
+    assert_eq!(closed.how, portcullis_lab::HowClosed::Answered);
+    let text = slow.text().await.unwrap();
+    let said: usize = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line.strip_prefix("data: ")?).ok())
+        .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().map(str::len))
+        .sum();
+    assert_eq!(said, 16 * 1024 * 1000);
+    assert!(text.ends_with("data: [DONE]\n\n"));
+    gate.finish().await;
+}
