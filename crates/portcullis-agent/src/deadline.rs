@@ -106,7 +106,7 @@ impl Timed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EventReceiver, EventSender, ReasoningSummary, TurnOptions, event_queue};
+    use crate::{EventReceiver, EventSender, Profile, ReasoningSummary, TurnOptions, event_queue};
     use std::sync::Mutex;
 
     /// Runs turns whose events the test sends by hand.
@@ -159,6 +159,7 @@ mod tests {
         let request = TurnRequest {
             request: "r".into(),
             principal: "p".into(),
+            profile: Profile::Chat,
             history: vec![],
             tools: vec![],
             options,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{CallId, ModelId, PrincipalId, RequestId};
+use crate::{CallId, ModelId, PrincipalId, Profile, RequestId};
 
 /// Everything an agent needs to run one turn on a thread of its own.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct TurnRequest {
     pub request: RequestId,
     /// Who asks.
     pub principal: PrincipalId,
+    /// What it may touch.
+    pub profile: Profile,
     /// The conversation so far, the new input last; the model reads exactly this.
     pub history: Vec<HistoryItem>,
     /// The caller's own tools.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_agent::{Author, HistoryItem, Message, Part, PrincipalId, RequestId, TurnRequest};
+use portcullis_agent::{Author, HistoryItem, Message, Part, PrincipalId, Profile, RequestId, TurnRequest};
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::responses::{ResponseRequest, check_calls, stored_item};
 use portcullis_store::{ConversationId, ResponseId, StoredItem};
@@ -65,6 +65,7 @@ pub(crate) async fn prepare(
     let turn = TurnRequest {
         request: id,
         principal: principal.clone(),
+        profile: Profile::Chat,
         history,
         tools: request.tools.clone(),
         options,
