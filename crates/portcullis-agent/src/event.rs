@@ -55,6 +55,67 @@ pub enum Item {
     },
     /// What the model thought.
     Reasoning(Reasoning),
+    /// A command that the agent's hands ran, or were not allowed to run.
+    Command(Command),
+    /// Files that the agent's hands changed, or were not allowed to change.
+    FileChange(FileChange),
+}
+
+/// A command of the agent's hands, without its output.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Command {
+    /// Its id within the turn.
+    pub id: ItemId,
+    /// The command line, as the agent tells it. May hold anything a model can write.
+    pub line: String,
+    /// Where it ran, as the hands see it.
+    pub cwd: String,
+    /// How it went.
+    pub status: ActionStatus,
+    /// Its exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+}
+
+/// Files that the agent's hands changed, without their contents.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FileChange {
+    /// Its id within the turn.
+    pub id: ItemId,
+    /// Which files, and how.
+    pub files: Vec<ChangedFile>,
+    /// How it went.
+    pub status: ActionStatus,
+}
+
+/// One file of a [`FileChange`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ChangedFile {
+    /// Its path, as the hands see it.
+    pub path: String,
+    /// What became of it.
+    pub kind: ChangeKind,
+}
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ChangeKind {
+    /// It is new.
+    Add,
+    /// It is gone.
+    Delete,
+    /// It has another content or another name.
+    Update,
+}
+
+/// How an action of the hands went.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ActionStatus {
+    /// It was done.
+    Completed,
+    /// It was tried and failed.
+    Failed,
+    /// It was not allowed.
+    Declined,
 }
 
 /// A model's reasoning, as far as its provider shows it.

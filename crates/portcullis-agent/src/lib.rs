@@ -19,7 +19,10 @@ mod usage;
 pub use agent::{Agent, Capabilities, Effort, Model};
 pub use deadline::Deadline;
 pub use error::{AgentError, Cause, ErrorKind, RequestFault};
-pub use event::{Delta, DeltaKind, Item, Outcome, Reasoning, ToolCall, TurnEvent};
+pub use event::{
+    ActionStatus, ChangeKind, ChangedFile, Command, Delta, DeltaKind, FileChange, Item, Outcome, Reasoning,
+    ToolCall, TurnEvent,
+};
 pub use ids::{CallId, ItemId, ModelId, PrincipalId, RequestId, ThreadId, TurnId};
 pub use profile::{Profile, UnknownProfile};
 pub use queue::{EventReceiver, EventSender, Overflow, event_queue};

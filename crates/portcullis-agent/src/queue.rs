@@ -154,6 +154,10 @@ fn size(event: &TurnEvent) -> usize {
             reasoning.summary.iter().map(String::len).sum::<usize>()
                 + reasoning.encrypted.as_ref().map_or(0, String::len)
         }
+        TurnEvent::ItemCompleted(Item::Command(command)) => command.line.len() + command.cwd.len(),
+        TurnEvent::ItemCompleted(Item::FileChange(change)) => {
+            change.files.iter().map(|file| file.path.len()).sum()
+        }
         TurnEvent::ToolCalls(calls) => calls.iter().map(|c| c.arguments.len()).sum(),
         TurnEvent::StepCompleted(_) | TurnEvent::Ended(_) => 0,
     }

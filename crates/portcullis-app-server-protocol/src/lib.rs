@@ -14,10 +14,10 @@ pub use envelope::{
     Incoming, MalformedLine, RpcError, notification_line, reply_error_line, reply_line, request_line,
 };
 pub use notifications::{
-    AgentMessageDelta, CodexErrorInfo, ErrorNotification, FunctionCall, HttpFailure, ItemCompleted,
-    ItemStarted, LoginCompleted, Notification, RawReasoning, RawResponseCompleted, RawResponseItemCompleted,
-    ReasoningSummaryDelta, ResponseItem, StepUsage, SummaryText, ThreadItem, ToolCallRequest, TurnCompleted,
-    TurnError, TurnStatus, Warning,
+    AgentMessageDelta, CodexErrorInfo, ErrorNotification, FileUpdateChange, FunctionCall, HttpFailure,
+    ItemCompleted, ItemStarted, LoginCompleted, Notification, PatchChangeKind, RawReasoning,
+    RawResponseCompleted, RawResponseItemCompleted, ReasoningSummaryDelta, ResponseItem, StepUsage,
+    SummaryText, ThreadItem, ToolCallRequest, TurnCompleted, TurnError, TurnStatus, Warning,
 };
 pub use requests::{
     Account, AccountReadParams, AccountReadResponse, Approval, ClientInfo, DynamicTool,

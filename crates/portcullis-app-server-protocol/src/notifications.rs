@@ -36,12 +36,17 @@ impl Notification {
     /// Notifications that we do not read and ask not to be sent.
     pub const NOT_READ: &'static [&'static str] = &[
         "account/rateLimits/updated",
+        "item/commandExecution/outputDelta",
+        "item/fileChange/patchUpdated",
         "item/reasoning/summaryPartAdded",
         "remoteControl/status/changed",
+        "thread/environment/connected",
+        "thread/environment/disconnected",
         "thread/settings/updated",
         "thread/started",
         "thread/status/changed",
         "thread/tokenUsage/updated",
+        "turn/diff/updated",
         "turn/started",
     ];
 
@@ -123,9 +128,54 @@ pub enum ThreadItem {
         #[serde(default)]
         text: String,
     },
+    /// A command of the agent's own hands.
+    #[serde(rename_all = "camelCase")]
+    CommandExecution {
+        /// Its id.
+        id: String,
+        /// The command line.
+        command: String,
+        /// Where it runs.
+        cwd: String,
+        /// `inProgress`, `completed`, `failed`, `declined`.
+        status: String,
+        /// Its exit code.
+        #[serde(default)]
+        exit_code: Option<i32>,
+    },
+    /// Files that the agent's own hands changed.
+    FileChange {
+        /// Its id.
+        id: String,
+        /// The files.
+        changes: Vec<FileUpdateChange>,
+        /// `inProgress`, `completed`, `failed`, `declined`.
+        status: String,
+    },
     /// Anything else.
     #[serde(other)]
     Other,
+}
+
+/// One changed file; its contents are not read.
+#[derive(Debug, Deserialize)]
+pub struct FileUpdateChange {
+    /// Its path.
+    pub path: String,
+    /// What became of it.
+    pub kind: PatchChangeKind,
+}
+
+/// What became of a file.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum PatchChangeKind {
+    /// It is new.
+    Add,
+    /// It is gone.
+    Delete,
+    /// It has another content or name.
+    Update,
 }
 
 /// An item in the model's own form.

@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use portcullis_agent::{
-    AgentError, CallId, Delta, DeltaKind, ErrorKind, Item, ItemId, Outcome, Reasoning, ToolCall, TurnEvent,
-    Usage,
+    ActionStatus, AgentError, CallId, ChangeKind, ChangedFile, Command, Delta, DeltaKind, ErrorKind,
+    FileChange, Item, ItemId, Outcome, Reasoning, ToolCall, TurnEvent, Usage,
 };
 use portcullis_app_server_protocol::{
-    ErrorNotification, FunctionCall, Notification, ResponseItem, StepUsage, ThreadItem, TurnStatus,
+    ErrorNotification, FunctionCall, Notification, PatchChangeKind, ResponseItem, StepUsage, ThreadItem,
+    TurnStatus,
 };
 use serde_json::value::RawValue;
 
@@ -62,13 +63,14 @@ impl TurnState {
                     self.unsaid = Some(id);
                 }
             }
-            Notification::ItemCompleted(completed) => {
-                if let ThreadItem::AgentMessage { id, text } = completed.item {
+            Notification::ItemCompleted(completed) => match completed.item {
+                ThreadItem::AgentMessage { id, text } => {
                     self.step_has_text |= !text.is_empty();
                     self.unsaid = None;
                     emit(TurnEvent::ItemCompleted(Item::Message { id: id.into(), text, refusal: None }));
                 }
-            }
+                other => emit_action(other, emit),
+            },
             Notification::RawItemCompleted(raw) => match raw.item {
                 ResponseItem::FunctionCall(call) => self.called(call),
                 ResponseItem::Reasoning(raw) => emit(TurnEvent::ItemCompleted(Item::Reasoning(Reasoning {
@@ -178,6 +180,46 @@ impl TurnState {
                 AgentError::new(ErrorKind::Upstream).because(format!("codex ended the turn as `{status}`"))
             })),
         }
+    }
+}
+
+/// What the hands did.
+fn emit_action(item: ThreadItem, emit: &mut dyn FnMut(TurnEvent)) {
+    let item = match item {
+        ThreadItem::CommandExecution { id, command, cwd, status, exit_code } => Item::Command(Command {
+            id: id.into(),
+            line: command,
+            cwd,
+            status: action_status(&status),
+            exit_code,
+        }),
+        ThreadItem::FileChange { id, changes, status } => Item::FileChange(FileChange {
+            id: id.into(),
+            files: changes
+                .into_iter()
+                .map(|change| ChangedFile { path: change.path, kind: change_kind(&change.kind) })
+                .collect(),
+            status: action_status(&status),
+        }),
+        ThreadItem::AgentMessage { .. } | ThreadItem::Other => return,
+    };
+    emit(TurnEvent::ItemCompleted(item));
+}
+
+/// A word of the future is a failure until somebody gives it a meaning.
+fn action_status(word: &str) -> ActionStatus {
+    match word {
+        "completed" => ActionStatus::Completed,
+        "declined" => ActionStatus::Declined,
+        _ => ActionStatus::Failed,
+    }
+}
+
+fn change_kind(kind: &PatchChangeKind) -> ChangeKind {
+    match kind {
+        PatchChangeKind::Add => ChangeKind::Add,
+        PatchChangeKind::Delete => ChangeKind::Delete,
+        PatchChangeKind::Update => ChangeKind::Update,
     }
 }
 
@@ -301,5 +343,24 @@ mod tests {
         assert!(events.len() == 2 && events[1].starts_with("Ended(Failed"), "{events:?}");
         // What was said in an earlier step does not matter: only the current one is repeated.
         assert_eq!(play(&[], &[delta, STEP, retry]).len(), 2);
+    }
+
+    #[test]
+    fn what_the_hands_did_is_told_without_outputs_and_contents() {
+        let item = |item: &str| format!(r#"{{"threadId":"t","turnId":"u","item":{item}}}"#);
+        let lines = [
+            item(
+                r#"{"type":"commandExecution","id":"c1","command":"bash -lc ls","commandActions":[],"cwd":"/work","status":"completed","exitCode":0,"aggregatedOutput":"secret"}"#,
+            ),
+            item(
+                r#"{"type":"commandExecution","id":"c2","command":"sleep 9","commandActions":[],"cwd":"/work","status":"failed","exitCode":null}"#,
+            ),
+            item(
+                r#"{"type":"fileChange","id":"f1","status":"declined","changes":[{"path":"/work/a","kind":{"type":"add"},"diff":"secret"},{"path":"/work/b","kind":{"type":"update","move_path":null},"diff":"secret"}]}"#,
+            ),
+        ];
+        let lines: Vec<_> = lines.iter().map(|line| ("item/completed", line.as_str())).collect();
+        let events = play(&[], &lines);
+        insta::assert_snapshot!("actions", events.join("\n"));
     }
 }

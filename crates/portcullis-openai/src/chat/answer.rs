@@ -89,6 +89,8 @@ pub struct Choice {
     /// The message whose deltas are coming.
     speaking: Option<ItemId>,
     last_reasoning: Option<(ItemId, u32)>,
+    /// The agent's hands did something since the last text: what comes now is a paragraph of its own.
+    acted: bool,
 }
 
 impl Choice {
@@ -108,6 +110,7 @@ impl Choice {
             said: String::new(),
             speaking: None,
             last_reasoning: None,
+            acted: false,
         }
     }
 
@@ -167,6 +170,9 @@ impl Choice {
                 }
             }
             TurnEvent::ItemCompleted(Item::Reasoning(_)) => {}
+            TurnEvent::ItemCompleted(Item::Command(_) | Item::FileChange(_)) => {
+                self.acted = !self.said.is_empty();
+            }
             TurnEvent::StepCompleted(usage) => self.usage += usage,
             TurnEvent::ToolCalls(mut calls) => {
                 self.flush(emit);
@@ -200,7 +206,10 @@ impl Choice {
         }
     }
 
-    fn text(&mut self, text: String, emit: &mut dyn FnMut(Step)) {
+    fn text(&mut self, mut text: String, emit: &mut dyn FnMut(Step)) {
+        if !text.is_empty() && std::mem::take(&mut self.acted) {
+            text.insert_str(0, "\n\n");
+        }
         let passed = self.stop.push(text);
         if self.say(passed.text, emit) {
             self.cut = true;

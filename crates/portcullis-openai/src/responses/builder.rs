@@ -189,6 +189,8 @@ impl ResponseBuilder {
                 self.close("completed", emit);
             }
             TurnEvent::ItemCompleted(Item::Reasoning(reasoning)) => self.reasoned(&reasoning, emit),
+            // The agent's own actions are no items that a client could send back.
+            TurnEvent::ItemCompleted(Item::Command(_) | Item::FileChange(_)) => {}
             TurnEvent::StepCompleted(usage) => self.usage = Some(self.usage.unwrap_or_default() + usage),
             TurnEvent::ToolCalls(calls) => {
                 self.close("completed", emit);
