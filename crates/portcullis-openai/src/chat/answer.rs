@@ -89,8 +89,8 @@ pub struct Choice {
     /// The message whose deltas are coming.
     speaking: Option<ItemId>,
     last_reasoning: Option<(ItemId, u32)>,
-    /// The agent's hands did something since the last text: what comes now is a paragraph of its own.
-    acted: bool,
+    /// What stands before the next text: a blank line after the agent's hands did something.
+    before_text: &'static str,
 }
 
 impl Choice {
@@ -110,7 +110,7 @@ impl Choice {
             said: String::new(),
             speaking: None,
             last_reasoning: None,
-            acted: false,
+            before_text: "",
         }
     }
 
@@ -171,7 +171,7 @@ impl Choice {
             }
             TurnEvent::ItemCompleted(Item::Reasoning(_)) => {}
             TurnEvent::ItemCompleted(Item::Command(_) | Item::FileChange(_)) => {
-                self.acted = !self.said.is_empty();
+                self.before_text = if self.said.is_empty() { "" } else { "\n\n" };
             }
             TurnEvent::StepCompleted(usage) => self.usage += usage,
             TurnEvent::ToolCalls(mut calls) => {
@@ -207,8 +207,8 @@ impl Choice {
     }
 
     fn text(&mut self, mut text: String, emit: &mut dyn FnMut(Step)) {
-        if !text.is_empty() && std::mem::take(&mut self.acted) {
-            text.insert_str(0, "\n\n");
+        if !text.is_empty() {
+            text.insert_str(0, std::mem::take(&mut self.before_text));
         }
         let passed = self.stop.push(text);
         if self.say(passed.text, emit) {
