@@ -157,6 +157,7 @@ mod tests {
             deadline: Duration::from_secs(seconds),
         };
         let request = TurnRequest {
+            picture: None,
             request: "r".into(),
             principal: "p".into(),
             profile: Profile::Chat,

@@ -30,6 +30,12 @@ pub enum ErrorKind {
     /// The model's answer reached the provider's own limit of output; what was said until then is good.
     #[error("the model's answer reached its provider's limit")]
     OutputLimit,
+    /// The turn was to make a picture and made none; in the model's or the service's own words, where there are any.
+    #[error("no picture was made")]
+    NoPicture {
+        /// The words.
+        said: Option<String>,
+    },
     /// The provider declined for policy reasons.
     #[error("the request was refused by the model's provider")]
     Refused,
@@ -73,6 +79,7 @@ impl ErrorKind {
             Self::ContextTooLong => "context_too_long",
             Self::ModelUnknown => "model_unknown",
             Self::OutputLimit => "output_limit",
+            Self::NoPicture { .. } => "no_picture",
             Self::Refused => "refused",
             Self::Busy => "busy",
             Self::RateLimited { .. } => "rate_limited",
@@ -97,6 +104,8 @@ pub struct RequestFault {
     pub param: Option<String>,
     /// A code that programs may compare.
     pub code: Option<String>,
+    /// The provider's own class of the fault, such as `image_generation_user_error`.
+    pub class: Option<String>,
 }
 
 /// The chain of causes. It has no `Display` and no `Serialize`, so that it can not end up in an answer.

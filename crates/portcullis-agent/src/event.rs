@@ -1,6 +1,6 @@
 //! What happens during a turn.
 
-use crate::{AgentError, CallId, ItemId, Usage};
+use crate::{AgentError, CallId, ItemId, Picture, Usage};
 
 /// One event of a turn. A turn's events end with exactly one [`TurnEvent::Ended`].
 #[derive(Clone, Debug)]
@@ -9,6 +9,8 @@ pub enum TurnEvent {
     Delta(Delta),
     /// An item is whole.
     ItemCompleted(Item),
+    /// An earlier state of a picture that is still being made.
+    Preview(Picture),
     /// One answer of the model is whole; its cost.
     StepCompleted(Usage),
     /// The model waits for these outputs, all of them: the set is complete. The turn goes on when
@@ -59,6 +61,8 @@ pub enum Item {
     Command(Command),
     /// Files that the agent's hands changed, or were not allowed to change.
     FileChange(FileChange),
+    /// What it drew; only in a turn that was asked for a picture.
+    Picture(Picture),
 }
 
 /// A command of the agent's hands, without its output.

@@ -8,6 +8,7 @@ mod deadline;
 mod error;
 mod event;
 mod ids;
+mod picture;
 mod profile;
 mod queue;
 mod readiness;
@@ -24,6 +25,7 @@ pub use event::{
     ToolCall, TurnEvent,
 };
 pub use ids::{CallId, ItemId, ModelId, PrincipalId, RequestId, ThreadId, TurnId};
+pub use picture::{Picture, PictureCost, PictureFormat, PictureRequest, Reference};
 pub use profile::{Profile, UnknownProfile};
 pub use queue::{EventReceiver, EventSender, Overflow, event_queue};
 pub use readiness::{Condition, Readiness};

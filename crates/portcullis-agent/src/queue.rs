@@ -2,7 +2,7 @@
 //!
 //! The shared reader must never wait for a slow client, so sending never blocks. Deltas of one item that the
 //! client has not taken yet are merged: a slow client gets fewer, larger pieces and loses nothing. What has
-//! not been taken is bounded in bytes and in events; past either bound [`EventSender::send`] says [`Overflow`] and
+//! not been taken is bounded in bytes (text and pictures) and in events; past either bound [`EventSender::send`] says [`Overflow`] and
 //! the turn is ended as [`crate::ErrorKind::SlowReader`] by its owner.
 
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ const MAX_EVENTS: usize = 4096;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Overflow;
 
-/// Makes a queue that holds at most `max_bytes` of text.
+/// Makes a queue that holds at most `max_bytes` of text and pictures.
 pub fn event_queue(max_bytes: usize) -> (EventSender, EventReceiver) {
     let shared = Arc::new(Mutex::new(Shared {
         events: VecDeque::new(),
@@ -144,7 +144,7 @@ impl Shared {
     }
 }
 
-/// What an event weighs in the queue: its text.
+/// What an event weighs in the queue: its text, or its picture.
 fn size(event: &TurnEvent) -> usize {
     match event {
         TurnEvent::Delta(Delta { text, .. }) | TurnEvent::ItemCompleted(Item::Message { text, .. }) => {
@@ -159,6 +159,7 @@ fn size(event: &TurnEvent) -> usize {
             change.files.iter().map(|file| file.path.len()).sum()
         }
         TurnEvent::ToolCalls(calls) => calls.iter().map(|c| c.arguments.len()).sum(),
+        TurnEvent::ItemCompleted(Item::Picture(picture)) | TurnEvent::Preview(picture) => picture.bytes.len(),
         TurnEvent::StepCompleted(_) | TurnEvent::Ended(_) => 0,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{CallId, ModelId, PrincipalId, Profile, RequestId};
+use crate::{CallId, ModelId, PictureRequest, PrincipalId, Profile, RequestId};
 
 /// Everything an agent needs to run one turn on a thread of its own.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct TurnRequest {
     pub history: Vec<HistoryItem>,
     /// The caller's own tools.
     pub tools: Vec<ToolSpec>,
+    /// The picture that the turn is to make; absent where it answers in words.
+    pub picture: Option<PictureRequest>,
     /// How to run it.
     pub options: TurnOptions,
 }

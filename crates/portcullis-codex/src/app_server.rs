@@ -1,27 +1,23 @@
 //! [`Agent`] over a supervised `codex app-server`.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use portcullis_agent::{
-    Agent, AgentError, Capabilities, Condition, ErrorKind, EventReceiver, Model, Readiness, ReasoningSummary,
-    RequestFault, ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource,
+    Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, ReasoningSummary, Turn,
+    TurnRequest,
 };
-use portcullis_app_server_protocol::{
-    Approval, SandboxMode, ThreadInjectItemsParams, ThreadStartParams, TurnStartParams, TurnStartResponse,
-};
+use portcullis_app_server_protocol::{Approval, SandboxMode, ThreadStartParams, TurnStartParams};
 use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, State, Supervisor};
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
 use crate::binary::{CodexBinary, PINNED_VERSION};
-use crate::connection::CALL_DEADLINE;
 use crate::history::{Replay, replay};
 use crate::provider::Provider;
-use crate::replies::CallError;
+use crate::running::{NewTurn, run};
 use crate::tools::dynamic_tools;
 use crate::turn_state::TurnState;
 use crate::worker::{Link, Login, Worker, changed};
@@ -195,7 +191,7 @@ async fn start_turn(link: Arc<Link>, request: TurnRequest) -> Result<Turn, Agent
     if let Some(verbosity) = options.verbosity {
         config.insert("model_verbosity".to_owned(), Value::String(verbosity));
     }
-    let start = ThreadStartParams {
+    let thread = ThreadStartParams {
         ephemeral: true,
         cwd: link.cwd.to_string(),
         sandbox: SandboxMode::ReadOnly,
@@ -208,30 +204,14 @@ async fn start_turn(link: Arc<Link>, request: TurnRequest) -> Result<Turn, Agent
         service_tier: options.service_tier,
         config,
     };
-    let thread = link.connection.call(&start, CALL_DEADLINE).await.map_err(refused_start)?.thread;
-    let thread = ThreadId::from(thread.id);
-
-    let events = link.router.register(thread.clone(), state, place);
-    // From here on the thread is given back, whatever happens.
-    let mut registered = Registered { link: Arc::clone(&link), thread: thread.clone(), started: false };
-    if !injected.is_empty() {
-        let inject = ThreadInjectItemsParams { thread_id: thread.to_string(), items: injected };
-        link.connection.call(&inject, CALL_DEADLINE).await.map_err(refused_start)?;
-    }
     let turn = TurnStartParams {
-        thread_id: thread.to_string(),
+        thread_id: String::new(),
         input,
         effort: options.effort,
         summary: summary_word(options.summary),
         output_schema: options.output_schema,
     };
-    // The reader learns the turn's id before it reads the turn's first notification.
-    let (router, of_thread) = (Arc::clone(&link.router), thread.clone());
-    let learn = move |response: TurnStartResponse| router.started(&of_thread, TurnId::from(response.turn.id));
-    let response = link.connection.call_with(&turn, CALL_DEADLINE, Some(Arc::new(learn))).await;
-    let id = TurnId::from(response.map_err(refused_start)?.turn.id);
-    registered.started = true;
-    Ok(Turn::new(thread, id, RunningTurn { events, registered }))
+    run(link, NewTurn { place, state, thread, injected, turn }).await
 }
 
 fn summary_word(summary: ReasoningSummary) -> Option<&'static str> {
@@ -241,59 +221,5 @@ fn summary_word(summary: ReasoningSummary) -> Option<&'static str> {
         ReasoningSummary::Auto => Some("auto"),
         ReasoningSummary::Concise => Some("concise"),
         ReasoningSummary::Detailed => Some("detailed"),
-    }
-}
-
-/// What it means when Codex does not start a turn. An invalid request (-32600, -32602) is the caller's: a tool's
-/// name or schema that Codex does not take.
-fn refused_start(error: CallError) -> AgentError {
-    let kind = match &error {
-        CallError::Refused { error, .. } => match error.code {
-            -32600 | -32602 => ErrorKind::InvalidInput(RequestFault {
-                message: Some(error.message.clone()),
-                ..RequestFault::default()
-            }),
-            portcullis_app_server_protocol::RpcError::OVERLOADED => ErrorKind::Busy,
-            _ => ErrorKind::Upstream,
-        },
-        CallError::Late { .. } | CallError::Gone { .. } => ErrorKind::WorkerLost,
-        CallError::Shape { .. } => ErrorKind::Internal,
-    };
-    AgentError::new(kind).because(error)
-}
-
-/// A thread that the router knows. Dropping it stops its turn, or gives the thread back if none was started.
-struct Registered {
-    link: Arc<Link>,
-    thread: ThreadId,
-    started: bool,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        if self.started {
-            self.link.router.abandon(&self.thread);
-        } else {
-            self.link.router.forget(&self.thread);
-        }
-    }
-}
-
-struct RunningTurn {
-    events: EventReceiver,
-    registered: Registered,
-}
-
-impl TurnSource for RunningTurn {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
-        self.events.poll_next(cx)
-    }
-
-    fn answer(&mut self, outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
-        let Registered { link, thread, .. } = &self.registered;
-        for line in link.router.answer(thread, &outputs)? {
-            link.connection.send(line);
-        }
-        Ok(())
     }
 }

@@ -82,7 +82,7 @@ fn invalid(message: &str) -> ErrorKind {
         Some("context_length_exceeded") => ErrorKind::ContextTooLong,
         Some("model_not_found") => ErrorKind::ModelUnknown,
         Some("content_policy_violation" | "moderation_blocked") => ErrorKind::Refused,
-        _ => ErrorKind::InvalidInput(RequestFault { message, param, code }),
+        _ => ErrorKind::InvalidInput(RequestFault { message, param, code, class: None }),
     }
 }
 
@@ -134,6 +134,7 @@ mod tests {
             message: Some("Invalid schema".to_owned()),
             param: Some("text.format".to_owned()),
             code: Some("invalid_json_schema".to_owned()),
+            class: None,
         };
         assert_eq!(turn_error(&error).kind, ErrorKind::InvalidInput(fault));
     }

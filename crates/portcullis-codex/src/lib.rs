@@ -14,6 +14,7 @@ mod login;
 mod provider;
 mod replies;
 mod router;
+mod running;
 mod tools;
 mod turn_state;
 mod worker;

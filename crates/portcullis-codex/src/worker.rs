@@ -69,30 +69,33 @@ pub(crate) enum Login {
     Missing,
 }
 
-impl Worker {
-    /// The environment of everything this worker starts: nothing is inherited.
-    fn environment(&self, home: &WorkerHome) -> Vec<(String, String)> {
-        let mut env = base_environment(&home.home);
-        if let Provider::Custom(custom) = &self.provider
-            && let Some(key) = &custom.key
-        {
-            env.push((PROVIDER_KEY_VARIABLE.to_owned(), key.expose_secret().to_owned()));
-        }
-        env
-    }
+/// The bundled catalog of a binary without tools, with these models in it.
+pub(crate) async fn catalog(
+    binary: &CodexBinary,
+    home: &WorkerHome,
+    models: &[String],
+) -> Result<Vec<u8>, LaunchError> {
+    let launch = Launch {
+        program: binary.path.clone(),
+        args: ["debug", "models", "--bundled"].map(str::to_owned).to_vec(),
+        env: base_environment(&home.home),
+        cwd: home.cwd.clone(),
+    };
+    let limits = Limits { timeout: Duration::from_secs(20), max_stdout_bytes: 16 * 1024 * 1024 };
+    let output = run_to_end(&launch, None, limits).await.map_err(LaunchError::new)?;
+    let catalog = without_tools(&output.stdout, models).map_err(LaunchError::new)?;
+    serde_json::to_vec(&catalog).map_err(LaunchError::new)
+}
 
-    async fn catalog(&self, home: &WorkerHome) -> Result<Vec<u8>, LaunchError> {
-        let launch = Launch {
-            program: self.binary.path.clone(),
-            args: ["debug", "models", "--bundled"].map(str::to_owned).to_vec(),
-            env: base_environment(&home.home),
-            cwd: home.cwd.clone(),
-        };
-        let limits = Limits { timeout: Duration::from_secs(20), max_stdout_bytes: 16 * 1024 * 1024 };
-        let output = run_to_end(&launch, None, limits).await.map_err(LaunchError::new)?;
-        let catalog = without_tools(&output.stdout, &self.models).map_err(LaunchError::new)?;
-        serde_json::to_vec(&catalog).map_err(LaunchError::new)
+/// The environment of a worker: nothing is inherited.
+pub(crate) fn environment(provider: &Provider, home: &WorkerHome) -> Vec<(String, String)> {
+    let mut env = base_environment(&home.home);
+    if let Provider::Custom(custom) = provider
+        && let Some(key) = &custom.key
+    {
+        env.push((PROVIDER_KEY_VARIABLE.to_owned(), key.expose_secret().to_owned()));
     }
+    env
 }
 
 /// `PATH` and `HOME` lead nowhere: Codex then runs no git, no shell and no `.bashrc` of its own accord.
@@ -117,13 +120,14 @@ impl Role for Worker {
 
     async fn launch(&self) -> Result<Launch, LaunchError> {
         let home = WorkerHome::create(&self.dir, &self.login_home).map_err(LaunchError::new)?;
-        home.write("models.json", &self.catalog(&home).await?).map_err(LaunchError::new)?;
+        let catalog = catalog(&self.binary, &home, &self.models).await?;
+        home.write("models.json", &catalog).map_err(LaunchError::new)?;
         let config = worker_config(&self.provider, &self.model, &home.catalog());
         home.write_config(&config).map_err(LaunchError::new)?;
         Ok(Launch {
             program: self.binary.path.clone(),
             args: vec!["app-server".to_owned(), "--strict-config".to_owned()],
-            env: self.environment(&home),
+            env: environment(&self.provider, &home),
             cwd: home.cwd,
         })
     }
@@ -179,7 +183,7 @@ pub(crate) async fn login(connection: &Connection) -> Result<Login, CallError> {
     })
 }
 
-async fn models(connection: &Connection) -> Result<Vec<Model>, CallError> {
+pub(crate) async fn models(connection: &Connection) -> Result<Vec<Model>, CallError> {
     let mut models = Vec::new();
     let mut cursor = None;
     loop {

@@ -16,7 +16,7 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
-    kind: &'static str,
+    kind: Cow<'static, str>,
     code: Option<Cow<'static, str>>,
     message: Cow<'static, str>,
     param: Option<String>,
@@ -33,7 +33,7 @@ impl ApiError {
     fn new(status: StatusCode, kind: &'static str, code: &'static str, message: &'static str) -> Self {
         Self {
             status,
-            kind,
+            kind: kind.into(),
             code: Some(code.into()),
             message: message.into(),
             param: None,
@@ -156,7 +156,7 @@ impl ApiError {
 
     /// The body, for an answer or for an error event in a stream.
     pub(crate) fn body(&self) -> Value {
-        error_body(&self.message, self.kind, self.param.as_deref(), self.code.as_deref())
+        error_body(&self.message, &self.kind, self.param.as_deref(), self.code.as_deref())
     }
 }
 
@@ -175,7 +175,8 @@ impl From<AgentError> for ApiError {
     fn from(error: AgentError) -> Self {
         use StatusCode as S;
         match error.kind {
-            ErrorKind::InvalidInput(RequestFault { message, param, code }) => Self {
+            ErrorKind::InvalidInput(RequestFault { message, param, code, class }) => Self {
+                kind: class.map_or(INVALID.into(), Cow::Owned),
                 message: message
                     .map_or("The model's provider refused the request as invalid.".into(), Cow::Owned),
                 param,
@@ -195,6 +196,17 @@ impl From<AgentError> for ApiError {
                     param: Some("model".to_owned()),
                     ..Self::new(S::NOT_FOUND, INVALID, "model_not_found", message)
                 }
+            }
+            ErrorKind::NoPicture { said } => {
+                let message = match said {
+                    Some(words) => format!("The model made no picture. It said: {words}"),
+                    None => "The model made no picture, and said nothing.".to_owned(),
+                };
+                Self {
+                    message: message.into(),
+                    ..Self::new(S::BAD_GATEWAY, "server_error", "no_image_generated", "")
+                }
+                .permanent()
             }
             ErrorKind::Refused => {
                 let message = "The model's provider refused the request for policy reasons.";

@@ -63,6 +63,7 @@ pub(crate) async fn prepare(
     };
     let options = resolved.options(asked, app.settings.deadline)?;
     let turn = TurnRequest {
+        picture: None,
         request: id,
         principal: principal.clone(),
         profile: Profile::Chat,

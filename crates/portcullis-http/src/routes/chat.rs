@@ -83,6 +83,7 @@ fn turn_request(
     };
     let options = resolved.options(asked, app.settings.deadline)?;
     Ok(TurnRequest {
+        picture: None,
         request: id,
         principal: caller.principal.clone(),
         profile: Profile::Chat,

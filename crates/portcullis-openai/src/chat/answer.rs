@@ -169,7 +169,7 @@ impl Choice {
                     self.text(text, emit);
                 }
             }
-            TurnEvent::ItemCompleted(Item::Reasoning(_)) => {}
+            TurnEvent::ItemCompleted(Item::Reasoning(_) | Item::Picture(_)) | TurnEvent::Preview(_) => {}
             TurnEvent::ItemCompleted(Item::Command(_) | Item::FileChange(_)) => {
                 self.before_text = if self.said.is_empty() { "" } else { "\n\n" };
             }

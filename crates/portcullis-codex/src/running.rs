@@ -1,0 +1,108 @@
+//! How a turn is begun on a thread of its own, and what ends it when nobody reads it any more.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use portcullis_agent::{
+    AgentError, ErrorKind, EventReceiver, RequestFault, ThreadId, ToolOutput, Turn, TurnEvent, TurnId,
+    TurnSource,
+};
+use portcullis_app_server_protocol::{
+    RpcError, ThreadInjectItemsParams, ThreadStartParams, TurnStartParams, TurnStartResponse,
+};
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::connection::CALL_DEADLINE;
+use crate::replies::CallError;
+use crate::turn_state::TurnState;
+use crate::worker::Link;
+
+/// A turn that is to be begun.
+pub(crate) struct NewTurn {
+    /// Its place in the worker.
+    pub(crate) place: OwnedSemaphorePermit,
+    /// What its notifications will mean.
+    pub(crate) state: TurnState,
+    pub(crate) thread: ThreadStartParams,
+    /// The history before its input.
+    pub(crate) injected: Vec<Value>,
+    /// The thread's id is put in when there is one.
+    pub(crate) turn: TurnStartParams,
+}
+
+/// Begins a turn: a thread, its history, the turn.
+pub(crate) async fn run(link: Arc<Link>, new: NewTurn) -> Result<Turn, AgentError> {
+    let thread = link.connection.call(&new.thread, CALL_DEADLINE).await.map_err(refused_start)?.thread;
+    let thread = ThreadId::from(thread.id);
+
+    let events = link.router.register(thread.clone(), new.state, new.place);
+    // From here on the thread is given back, whatever happens.
+    let mut registered = Registered { link: Arc::clone(&link), thread: thread.clone(), started: false };
+    if !new.injected.is_empty() {
+        let inject = ThreadInjectItemsParams { thread_id: thread.to_string(), items: new.injected };
+        link.connection.call(&inject, CALL_DEADLINE).await.map_err(refused_start)?;
+    }
+    let turn = TurnStartParams { thread_id: thread.to_string(), ..new.turn };
+    // The reader learns the turn's id before it reads the turn's first notification.
+    let (router, of_thread) = (Arc::clone(&link.router), thread.clone());
+    let learn = move |response: TurnStartResponse| router.started(&of_thread, TurnId::from(response.turn.id));
+    let response = link.connection.call_with(&turn, CALL_DEADLINE, Some(Arc::new(learn))).await;
+    let id = TurnId::from(response.map_err(refused_start)?.turn.id);
+    registered.started = true;
+    Ok(Turn::new(thread, id, RunningTurn { events, registered }))
+}
+
+/// What it means when Codex does not start a turn. An invalid request (-32600, -32602) is the caller's: a tool's
+/// name or schema that Codex does not take.
+fn refused_start(error: CallError) -> AgentError {
+    let kind = match &error {
+        CallError::Refused { error, .. } => match error.code {
+            -32600 | -32602 => ErrorKind::InvalidInput(RequestFault {
+                message: Some(error.message.clone()),
+                ..RequestFault::default()
+            }),
+            RpcError::OVERLOADED => ErrorKind::Busy,
+            _ => ErrorKind::Upstream,
+        },
+        CallError::Late { .. } | CallError::Gone { .. } => ErrorKind::WorkerLost,
+        CallError::Shape { .. } => ErrorKind::Internal,
+    };
+    AgentError::new(kind).because(error)
+}
+
+/// A thread that the router knows. Dropping it stops its turn, or gives the thread back if none was started.
+struct Registered {
+    link: Arc<Link>,
+    thread: ThreadId,
+    started: bool,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        if self.started {
+            self.link.router.abandon(&self.thread);
+        } else {
+            self.link.router.forget(&self.thread);
+        }
+    }
+}
+
+struct RunningTurn {
+    events: EventReceiver,
+    registered: Registered,
+}
+
+impl TurnSource for RunningTurn {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
+        self.events.poll_next(cx)
+    }
+
+    fn answer(&mut self, outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
+        let Registered { link, thread, .. } = &self.registered;
+        for line in link.router.answer(thread, &outputs)? {
+            link.connection.send(line);
+        }
+        Ok(())
+    }
+}
