@@ -1,5 +1,6 @@
 //! What can be asked for. One file per command: its flags, its help, what it does.
 
+mod cell;
 mod config;
 mod demo;
 mod key;
@@ -37,6 +38,7 @@ enum Command {
     Login(login::Args),
     Config(config::Args),
     Lab(lab::Args),
+    Cell(cell::Args),
 }
 
 /// Runs the command to its end.
@@ -48,6 +50,7 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
         Command::Login(args) => wait_for(login::run(args, environment)),
         Command::Config(args) => config::run(args, environment),
         Command::Lab(args) => wait_for(lab::run(args)),
+        Command::Cell(args) => cell::run(&args),
     }
 }
 

@@ -21,6 +21,7 @@ const MAY_USE: &[Row] = &[
     ("portcullis-openai", &["portcullis-agent"], &[]),
     // Mechanisms.
     ("portcullis-supervisor", &[], &[]),
+    ("portcullis-confine", &["portcullis-supervisor"], &[]),
     // Adapters.
     (
         "portcullis-codex",

@@ -1,0 +1,78 @@
+//! The arguments of bubblewrap, which builds the namespaces. Pure: descriptors are only numbers here.
+
+use std::os::fd::RawFd;
+
+use camino::Utf8Path;
+
+use crate::{Access, Cell, Network, SmallFile, Tmpfs};
+
+const HOSTNAME: &str = "cell";
+
+/// What is handed to bubblewrap open.
+#[derive(Debug)]
+pub(crate) struct Handed<'a> {
+    /// From which it reads the small files.
+    pub(crate) files: Vec<(RawFd, &'a SmallFile)>,
+    /// From which it reads the lists of refused calls.
+    pub(crate) filters: Vec<RawFd>,
+}
+
+/// The options, which are given in a file: a program can read the arguments of the first process of its namespace, and paths of
+/// the machine are none of its business.
+pub(crate) fn options(cell: &Cell, handed: &Handed<'_>) -> Vec<String> {
+    let mut all = Options::default();
+    all.push(&["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]);
+    if cell.network == Network::None {
+        all.push(&["--unshare-net"]);
+    }
+    // Whoever kills bubblewrap kills all in the cell. No terminal of the gateway is the cell's.
+    all.push(&["--die-with-parent", "--new-session", "--hostname", HOSTNAME]);
+    all.push(&["--tmpfs", "/"]);
+    for mount in &cell.mounts {
+        let how = match mount.access {
+            Access::ReadOnly => "--ro-bind",
+            Access::ReadWrite => "--bind",
+        };
+        all.push(&[how, mount.source.as_str(), mount.target.as_str()]);
+    }
+    // After the mounts, so that none of them can stand in for it.
+    all.push(&["--proc", "/proc", "--dev", "/dev"]);
+    let shm = Utf8Path::new("/dev/shm");
+    if !cell.tmpfs.iter().any(|tmpfs| tmpfs.target == shm) {
+        all.tmpfs(&Tmpfs { target: shm.to_owned(), bytes: Cell::SHM_BYTES });
+    }
+    for tmpfs in &cell.tmpfs {
+        all.tmpfs(tmpfs);
+    }
+    for (file, SmallFile { target, .. }) in &handed.files {
+        all.push(&["--perms", "0444", "--ro-bind-data", &file.to_string(), target.as_str()]);
+    }
+    // Both are in memory, of no size, and writable until now.
+    all.push(&["--remount-ro", "/dev", "--remount-ro", "/"]);
+    all.push(&["--chdir", cell.cwd.as_str()]);
+    for filter in &handed.filters {
+        all.push(&["--add-seccomp-fd", &filter.to_string()]);
+    }
+    all.0
+}
+
+/// Its command line: where the options are, and the program.
+pub(crate) fn command(cell: &Cell, options: RawFd) -> Vec<String> {
+    let mut all = Options::default();
+    all.push(&["--args", &options.to_string(), "--", cell.program.as_str()]);
+    all.0.extend(cell.args.iter().cloned());
+    all.0
+}
+
+#[derive(Default)]
+struct Options(Vec<String>);
+
+impl Options {
+    fn push(&mut self, words: &[&str]) {
+        self.0.extend(words.iter().map(|word| (*word).to_owned()));
+    }
+
+    fn tmpfs(&mut self, Tmpfs { target, bytes }: &Tmpfs) {
+        self.push(&["--size", &bytes.to_string(), "--tmpfs", target.as_str()]);
+    }
+}
