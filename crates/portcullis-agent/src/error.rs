@@ -66,6 +66,9 @@ pub enum ErrorKind {
     /// The reader fell so far behind that its events no longer fit into the turn's bound.
     #[error("the client read too slowly")]
     SlowReader,
+    /// The turn would have hands, and what they do could not be written down.
+    #[error("the gateway can not keep its audit log")]
+    Unaudited,
     /// A bug, or a thing that should not be possible.
     #[error("an internal error")]
     Internal,
@@ -89,6 +92,7 @@ impl ErrorKind {
             Self::Upstream => "upstream",
             Self::Timeout => "timeout",
             Self::SlowReader => "slow_reader",
+            Self::Unaudited => "unaudited",
             Self::Internal => "internal",
         }
     }

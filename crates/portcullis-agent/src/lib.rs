@@ -4,6 +4,7 @@
 //! Knows: turns, their events, their errors. Does not know: HTTP, JSON-RPC, platforms, processes. It does no I/O.
 
 mod agent;
+mod approvals;
 mod deadline;
 mod error;
 mod event;
@@ -16,8 +17,13 @@ mod record;
 mod request;
 mod turn;
 mod usage;
+mod witness;
 
 pub use agent::{Agent, Capabilities, Effort, Model};
+pub use approvals::{
+    Approval, ApprovalId, ApprovalKind, ApprovalPolicy, ApprovalWitness, Approvals, Question, Verdict,
+    Waiting,
+};
 pub use deadline::Deadline;
 pub use error::{AgentError, Cause, ErrorKind, RequestFault};
 pub use event::{
@@ -36,3 +42,4 @@ pub use request::{
 };
 pub use turn::{Turn, TurnSource};
 pub use usage::Usage;
+pub use witness::{WorkerFact, WorkerWitness};

@@ -251,6 +251,12 @@ impl From<AgentError> for ApiError {
                 let message = "The client read too slowly.";
                 Self::new(S::REQUEST_TIMEOUT, INVALID, "slow_reader", message).permanent()
             }
+            ErrorKind::Unaudited => {
+                let message =
+                    "The gateway can not keep its audit log, and runs nothing that it could not account for.";
+                Self::new(S::SERVICE_UNAVAILABLE, "server_error", "unaudited", message)
+                    .retry_after(Duration::from_secs(30))
+            }
             ErrorKind::Internal => Self::internal(),
         }
     }

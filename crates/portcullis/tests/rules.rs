@@ -32,10 +32,17 @@ const MAY_USE: &[Row] = &[
     ("portcullis-store-sql", &["portcullis-agent", "portcullis-store"], &[]),
     // Services.
     ("portcullis-access", &[], &[]),
+    ("portcullis-audit", &["portcullis-agent"], &[]),
     // Frontends: never an adapter, but in tests.
     (
         "portcullis-http",
-        &["portcullis-access", "portcullis-agent", "portcullis-openai", "portcullis-store"],
+        &[
+            "portcullis-access",
+            "portcullis-agent",
+            "portcullis-audit",
+            "portcullis-openai",
+            "portcullis-store",
+        ],
         &["portcullis-codex", "portcullis-lab"],
     ),
     // Composition.
