@@ -22,6 +22,7 @@ pub struct Metrics {
     /// Turns that wait for the outputs of their caller's tools.
     pub(crate) parked: Gauge<i64>,
     unparked: Family<Labels<1>, Counter>,
+    weakened: Family<Labels<1>, Gauge<i64>>,
 }
 
 /// How a parked turn stopped being one.
@@ -78,7 +79,13 @@ impl Default for Metrics {
         );
         let unparked = Family::default();
         registry.register("parked_turns_ended", "Parked turns that are no longer, by how", unparked.clone());
-        Self { registry, requests, turns, tokens, first_event, duration, parked, unparked }
+        let weakened = Family::default();
+        registry.register(
+            "weakened",
+            "Settings that are weaker than they could be, by what",
+            weakened.clone(),
+        );
+        Self { registry, requests, turns, tokens, first_event, duration, parked, unparked, weakened }
     }
 }
 
@@ -89,6 +96,11 @@ impl Metrics {
         // Writing to a `String` does not fail.
         let _written = encode(&mut text, &self.registry);
         text
+    }
+
+    /// Something is weaker than it could be; a short permanent word.
+    pub fn weakened(&self, what: &'static str) {
+        self.weakened.get_or_create(&[("what", what.to_owned())]).set(1);
     }
 
     pub(crate) fn answered(&self, route: &str, status: u16) {

@@ -1,5 +1,6 @@
 //! What can be asked for. One file per command: its flags, its help, what it does.
 
+mod audit;
 mod cell;
 mod config;
 mod demo;
@@ -37,6 +38,7 @@ enum Command {
     Key(key::Args),
     Login(login::Args),
     Config(config::Args),
+    Audit(audit::Args),
     Lab(lab::Args),
     Cell(cell::Args),
 }
@@ -48,6 +50,7 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
         Command::Demo(args) => wait_for(demo::run(args, environment)),
         Command::Key(args) => key::run(args, environment),
         Command::Login(args) => wait_for(login::run(args, environment)),
+        Command::Audit(args) => audit::run(args, environment),
         Command::Config(args) => config::run(args, environment),
         Command::Lab(args) => wait_for(lab::run(args)),
         Command::Cell(args) => cell::run(&args),

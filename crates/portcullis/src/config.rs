@@ -29,8 +29,8 @@ use camino::Utf8PathBuf;
 
 pub(crate) use keys::reference_markdown;
 pub(crate) use model::{
-    Alias, BaseUrl, Codex, Config, CustomProvider, Hosts, Http, Limits, Log, LogFilter, LogFormat, OpenAi,
-    Provider, State, Store, Turn,
+    Alias, Audit, BaseUrl, Codex, Config, CustomProvider, Hosts, Http, Limits, Log, LogFilter, LogFormat,
+    OpenAi, Provider, State, Store, Turn,
 };
 pub(crate) use place::{Origin, Place};
 pub(crate) use problem::{ConfigErrors, Problem};
@@ -54,15 +54,13 @@ pub(crate) struct Sources {
 pub(crate) struct Loaded {
     /// The values.
     pub(crate) config: Config,
-    /// The file that was read; `None` when there was none.
-    pub(crate) file: Option<Utf8PathBuf>,
     settings: Vec<reader::Setting>,
 }
 
 impl Loaded {
     /// Every key, its value and where it came from, as TOML that can be loaded again.
     pub(crate) fn show(&self) -> String {
-        show::show(self.file.as_deref(), &self.settings)
+        show::show(self.config.file.as_deref(), &self.settings)
     }
 }
 
@@ -73,12 +71,13 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, ConfigErrors> {
     let mut reader = reader::Reader::new(layers.given, layers.problems);
     // Rules between keys would only repeat what a syntax error has hidden from us.
     let rules = if layers.file_is_whole { build::Rules::Check } else { build::Rules::Skip };
-    let config = build::build(&mut reader, &sources.env, rules);
+    let mut config = build::build(&mut reader, &sources.env, rules);
     let (settings, problems) = reader.finish();
     if let Some(errors) = ConfigErrors::of(problems) {
         return Err(errors);
     }
-    Ok(Loaded { config, file: layers.file, settings })
+    config.file = layers.file;
+    Ok(Loaded { config, settings })
 }
 
 // Written by hand because the environment and flags may hold secrets.

@@ -4,6 +4,7 @@
 //! the worker starts. Whatever can fail for the operator's sake fails before a process is started. Ending is the
 //! other way round, and nothing is left when [`Gateway::run`] returns.
 
+mod audit;
 mod codex;
 mod http;
 mod lent;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use portcullis_access::{KeyStore, Keys};
 use portcullis_agent::{Deadline, Record};
+use portcullis_audit::{Audit, Audited};
 use portcullis_codex::AppServer;
 use portcullis_lab::ModelServer;
 use portcullis_store_sql::SqlStore;
@@ -28,12 +30,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub(crate) use audit::dir as audit_dir;
 pub(crate) use codex::find as find_codex;
 pub(crate) use listen::listen_error;
 pub(crate) use state::StateDir;
 pub(crate) use upstream::KeyFileError;
 
 use self::lent::Lent;
+use self::warnings::Weakened;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::signals::Signals;
@@ -54,9 +58,10 @@ pub(crate) struct Gateway {
     /// Responses and conversations.
     kept: Arc<SqlStore>,
     keys: Arc<Keys>,
+    audit: Audit,
     settings: portcullis_http::Settings,
     /// Told to everybody who asks whether the gateway is ready.
-    warnings: Vec<String>,
+    weakened: Vec<Weakened>,
     /// Held to the end: the next gateway must find no worker of this one.
     state: StateDir,
 }
@@ -76,16 +81,18 @@ impl Gateway {
         let address = listener.local_addr().context("the listener has no address")?;
         let kept = Arc::new(store::open(config, &state).await?);
         let upstream = upstream::open(&config.provider).await?;
+        let audit = audit::start(&config.audit, state.path())?;
 
-        let warnings = warnings::of(&warnings::Seen {
+        let weakened = warnings::of(&warnings::Seen {
+            config,
             address,
             is_root: rustix::process::geteuid().is_root(),
             binary: &binary,
             keys: &keys,
             key_file: upstream.weak_key_file.as_deref(),
         });
-        for warning in &warnings {
-            warn!("{}", warning.log);
+        for weakened in &weakened {
+            warn!("{} (hint: {})", weakened.sentence(), weakened.hint());
         }
         if keys.count() == 0 {
             warn!(
@@ -96,6 +103,7 @@ impl Gateway {
             listen.address = %address, provider = upstream.name, codex.version = codex_version,
             "Listening on http://{address}/v1, model requests go to {}, through Codex {codex_version}", upstream.name
         );
+        audit::started(&audit, &codex_version, address, &weakened).await;
         let codex = Arc::new(AppServer::start(codex::settings(config, &state, binary, upstream.provider)));
         Ok(Self {
             listener,
@@ -105,8 +113,9 @@ impl Gateway {
             lab: upstream.lab,
             kept,
             keys,
+            audit,
             settings: http::settings(config),
-            warnings: warnings.into_iter().map(|warning| warning.shown).collect(),
+            weakened,
             state,
         })
     }
@@ -127,10 +136,15 @@ impl Gateway {
         mut signals: Signals,
         greet: impl AsyncFnOnce(&AppServer) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let Self { listener, codex, lab, kept, keys, settings, warnings, state, .. } = self;
+        let Self { listener, codex, lab, kept, keys, audit, settings, weakened, state, .. } = self;
         let metrics = Arc::new(portcullis_http::Metrics::default());
+        for weakened in &weakened {
+            metrics.weakened(weakened.word());
+        }
+        let warnings = weakened.iter().map(Weakened::sentence).collect();
         let counter = Arc::clone(&metrics);
-        let agent = Arc::new(Record::new(Deadline::new(Lent::new(&codex)), counter));
+        let agent = Record::new(Deadline::new(Lent::new(&codex)), counter);
+        let agent = Arc::new(Audited::new(agent, audit.clone()));
         let (responses, conversations) = (Arc::clone(&kept) as _, Arc::clone(&kept) as _);
         let gateway =
             portcullis_http::Gateway { agent, keys, settings, warnings, responses, conversations, metrics };
@@ -149,6 +163,7 @@ impl Gateway {
             lab.shutdown().await;
         }
         kept.close().await;
+        audit::stop(&audit).await;
         info!("Stopped");
         drop(state);
         ended

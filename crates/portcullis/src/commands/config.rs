@@ -46,7 +46,7 @@ pub(super) fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
     let load = |file: File| Layers::with_file(environment, file.config).load();
     let text = match args.action {
         Action::Show(file) => load(file)?.show(),
-        Action::Check(file) => match load(file)?.file {
+        Action::Check(file) => match load(file)?.config.file {
             Some(file) => format!("the configuration is right: `{file}`, with the environment"),
             None => {
                 "the configuration is right: there is no file, so defaults and the environment".to_owned()

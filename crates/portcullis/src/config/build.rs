@@ -8,7 +8,9 @@ use super::given::dotted;
 use super::meaning::Meaning;
 use super::provider::provider;
 use super::reader::Reader;
-use super::{Alias, Codex, Config, Http, Limits, Log, OpenAi, Origin, Place, Problem, State, Store, Turn};
+use super::{
+    Alias, Audit, Codex, Config, Http, Limits, Log, OpenAi, Origin, Place, Problem, State, Store, Turn,
+};
 
 /// Whether rules between keys are checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +31,7 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
         model: reader.value("codex.model"),
     };
     Config {
+        file: None,
         http,
         state: State { dir },
         provider: provider(reader, rules),
@@ -52,6 +55,7 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
             sampling: reader.value("openai.sampling"),
             image_hosts: reader.value("openai.image_hosts"),
         },
+        audit: Audit { enabled: reader.value("audit.enabled"), size: reader.value("audit.size") },
         log: Log { format: reader.value("log.format"), level: reader.value("log.level") },
         aliases: aliases(reader, &codex.model),
         codex,

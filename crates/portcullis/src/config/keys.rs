@@ -43,7 +43,7 @@ const fn key(name: &'static str, kind: &'static str, default: Standard, what: &'
 use Standard::{Computed, Text, Unset};
 
 /// In the order in which `config show` and the reference print them.
-static KEYS: [Key; 32] = [
+static KEYS: &[Key] = &[
     key("http.bind", "address", Text("127.0.0.1:8320"), "Where the gateway listens."),
     key(
         "state.dir",
@@ -122,6 +122,8 @@ static KEYS: [Key; 32] = [
         "Hosts from which pictures of requests are fetched, separated by commas. Without any, requests carry their \
          pictures themselves.",
     ),
+    key("audit.enabled", "boolean", Text("true"), "Keep the audit log, in `<state.dir>/audit`."),
+    key("audit.size", "size", Text("1GiB"), "How much of the audit log is kept; the oldest files go first."),
     key("log.format", "`text` or `json`", Text("text"), "How log lines look."),
     key(
         "log.level",
@@ -181,7 +183,7 @@ fn starts_with(key: &Key, path: &[String]) -> bool {
 pub(crate) fn reference_markdown() -> String {
     let mut page = String::from(INTRODUCTION);
     let mut section = "";
-    for key in &KEYS {
+    for key in KEYS {
         let (this, _) = key.name.split_once('.').unwrap_or((key.name, ""));
         if this != section {
             section = this;

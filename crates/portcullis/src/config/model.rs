@@ -14,6 +14,8 @@ use super::ByteSize;
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
+    /// The file that was read, if any.
+    pub(crate) file: Option<Utf8PathBuf>,
     pub(crate) http: Http,
     pub(crate) state: State,
     pub(crate) codex: Codex,
@@ -22,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) store: Store,
     pub(crate) openai: OpenAi,
+    pub(crate) audit: Audit,
     pub(crate) log: Log,
     /// Model names that clients may use, besides the real ones.
     pub(crate) aliases: BTreeMap<String, Alias>,
@@ -129,6 +132,14 @@ pub(crate) struct OpenAi {
 /// Names or addresses of hosts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Hosts(pub(crate) Vec<String>);
+
+/// `[audit]`: what is written down of what matters to security.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Audit {
+    pub(crate) enabled: bool,
+    /// All its files together.
+    pub(crate) size: ByteSize,
+}
 
 /// `[log]`: what the program says.
 #[derive(Clone, Debug)]

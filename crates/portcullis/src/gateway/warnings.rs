@@ -1,71 +1,147 @@
-//! What is weaker than it could be. Weakening is possible, and loud: in the log at start, and in `/readyz`.
+//! What is weaker than it could be. Weakening is possible, and loud: in the log at start, in `/readyz`, in the metric
+//! `portcullis_weakened`, in the audit log, and in `portcullis doctor`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_access::{Keys, Weakness};
 use portcullis_codex::{CodexBinary, PINNED_VERSION};
 
-/// One weakness, for its two readers.
-#[derive(Debug)]
-pub(super) struct Warning {
-    /// For the operator: with paths, and what to do.
-    pub(super) log: String,
-    /// For everybody who can reach `/readyz`: without paths.
-    pub(super) shown: String,
+use crate::config::Config;
+
+/// One thing that is weaker than it could be. This is the whole list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Weakened {
+    /// The gateway's user is root.
+    Root,
+    /// Other machines reach the port.
+    Address(IpAddr),
+    /// Others can change the configuration.
+    ConfigFile(Utf8PathBuf),
+    /// Others can read or replace the operator's login.
+    Login(Utf8PathBuf),
+    /// Others can read the key of the model provider.
+    ProviderKey(Utf8PathBuf),
+    /// The file of the API keys, or its directory.
+    Keys(Weakness),
+    /// Not the Codex that everything was tested with.
+    Codex(String),
+    /// Nothing is written down.
+    NoAudit,
 }
 
 /// What is looked at.
-pub(super) struct Seen<'a> {
-    pub(super) address: SocketAddr,
-    pub(super) is_root: bool,
-    pub(super) binary: &'a CodexBinary,
-    pub(super) keys: &'a Keys,
+pub(crate) struct Seen<'a> {
+    pub(crate) config: &'a Config,
+    /// Where the gateway really listens, or will.
+    pub(crate) address: SocketAddr,
+    pub(crate) is_root: bool,
+    pub(crate) binary: &'a CodexBinary,
+    pub(crate) keys: &'a Keys,
     /// The provider's key file, if others than its owner can use it.
-    pub(super) key_file: Option<&'a Utf8Path>,
+    pub(crate) key_file: Option<&'a Utf8Path>,
 }
 
 /// All of them, worst first.
-pub(super) fn of(seen: &Seen<'_>) -> Vec<Warning> {
+pub(crate) fn of(seen: &Seen<'_>) -> Vec<Weakened> {
     let mut found = Vec::new();
-    let mut warn = |shown: String, hint: &str| {
-        found.push(Warning { log: format!("{shown} (hint: {hint})"), shown });
-    };
     if seen.is_root {
-        warn(
-            "workers run as root, so that whoever breaks out of one owns the machine".to_owned(),
-            "run Portcullis as a user of its own",
-        );
+        found.push(Weakened::Root);
     }
     if !seen.address.ip().is_loopback() {
-        warn(
-            format!(
-                "the gateway listens on {}, where other machines reach it without TLS",
-                seen.address.ip()
-            ),
-            "bind it to 127.0.0.1 and put a server with TLS in front of it",
-        );
+        found.push(Weakened::Address(seen.address.ip()));
     }
-    if let Some(path) = seen.key_file {
-        warn("others can read the key of the model provider".to_owned(), &format!("chmod 600 '{path}'"));
+    found.extend(
+        seen.config
+            .file
+            .as_deref()
+            .filter(|file| has_mode(file, 0o022))
+            .map(|file| Weakened::ConfigFile(file.to_owned())),
+    );
+    let home = &seen.config.codex.home;
+    let login = home.join("auth.json");
+    if has_mode(home, 0o022) {
+        found.push(Weakened::Login(home.clone()));
+    } else if has_mode(&login, 0o077) {
+        found.push(Weakened::Login(login));
     }
+    found.extend(seen.key_file.map(|file| Weakened::ProviderKey(file.to_owned())));
+    found.extend(seen.keys.weaknesses().into_iter().map(Weakened::Keys));
     if !seen.binary.is_pinned() {
-        warn(
-            format!("Codex {} is not the version that Portcullis is tested with", seen.binary.version),
-            &format!("`npm install -g @openai/codex@{PINNED_VERSION}`"),
-        );
+        found.push(Weakened::Codex(seen.binary.version.clone()));
     }
-    found.extend(seen.keys.weaknesses().iter().map(weakness));
+    if !seen.config.audit.enabled {
+        found.push(Weakened::NoAudit);
+    }
     found
 }
 
-fn weakness(found: &Weakness) -> Warning {
-    let shown = match found {
-        Weakness::FileMode { .. } => "others can use the file of the API keys",
-        Weakness::DirectoryMode { .. } => "others can replace the file of the API keys",
-        Weakness::OldKeys { .. } => "the file of the API keys cannot be used, and older keys are in force",
-    };
-    Warning { log: found.to_string().replace('\n', " "), shown: shown.to_owned() }
+fn has_mode(path: &Utf8Path, bits: u32) -> bool {
+    path.metadata().is_ok_and(|found| found.mode() & bits != 0)
+}
+
+impl Weakened {
+    /// A short permanent word, for metrics and the audit log.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Address(_) => "address",
+            Self::ConfigFile(_) => "config_file",
+            Self::Login(_) => "login",
+            Self::ProviderKey(_) => "provider_key",
+            Self::Keys(Weakness::FileMode { .. }) => "keys_file",
+            Self::Keys(Weakness::DirectoryMode { .. }) => "keys_directory",
+            Self::Keys(Weakness::OldKeys { .. }) => "old_keys",
+            Self::Codex(_) => "codex_version",
+            Self::NoAudit => "no_audit",
+        }
+    }
+
+    /// For everybody who can reach `/readyz`: without paths.
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            Self::Root => {
+                "workers run as root, so that whoever breaks out of one owns the machine".to_owned()
+            }
+            Self::Address(ip) => {
+                format!("the gateway listens on {ip}, where other machines reach it without TLS")
+            }
+            Self::ConfigFile(_) => "others can change the configuration file".to_owned(),
+            Self::Login(_) => "others can read or replace the operator's login".to_owned(),
+            Self::ProviderKey(_) => "others can read the key of the model provider".to_owned(),
+            Self::Keys(Weakness::FileMode { .. }) => "others can use the file of the API keys".to_owned(),
+            Self::Keys(Weakness::DirectoryMode { .. }) => {
+                "others can replace the file of the API keys".to_owned()
+            }
+            Self::Keys(Weakness::OldKeys { .. }) => {
+                "the file of the API keys cannot be used, and older keys are in force".to_owned()
+            }
+            Self::Codex(version) => {
+                format!("Codex {version} is not the version that Portcullis is tested with")
+            }
+            Self::NoAudit => "no audit log is kept".to_owned(),
+        }
+    }
+
+    /// For the operator: what to do.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::Root => "run Portcullis as a user of its own".to_owned(),
+            Self::Address(_) => "bind it to 127.0.0.1 and put a server with TLS in front of it".to_owned(),
+            Self::ConfigFile(path) => format!("chmod go-w '{path}'"),
+            Self::Login(path) => format!("chmod go-rwx '{path}'"),
+            Self::ProviderKey(path) | Self::Keys(Weakness::FileMode { path, .. }) => {
+                format!("chmod 600 '{path}'")
+            }
+            Self::Keys(Weakness::DirectoryMode { path, .. }) => format!("chmod 700 '{path}'"),
+            Self::Keys(Weakness::OldKeys { why }) => {
+                format!("put the file right: {}", why.replace('\n', " "))
+            }
+            Self::Codex(_) => format!("`npm install -g @openai/codex@{PINNED_VERSION}`"),
+            Self::NoAudit => "set `enabled = true` in `[audit]`".to_owned(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -73,49 +149,82 @@ mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
 
-    use camino_tempfile::Utf8TempDir;
+    use camino_tempfile::{Utf8TempDir, tempdir};
 
     use super::*;
+    use crate::environment::Environment;
+    use crate::flags::Layers;
 
-    fn shown(is_root: bool, address: &str, version: &str, key_file: Option<&str>, mode: u32) -> Vec<String> {
-        let dir = Utf8TempDir::new().unwrap();
-        let path = dir.path().join("keys.json");
-        std::fs::write(&path, r#"{"version":1,"keys":[]}"#).unwrap();
-        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
-        let seen = Seen {
+    fn set(path: &Utf8Path, mode: u32) {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A state directory whose files have this mode, and a configuration that is at home there.
+    fn gateway(mode: u32, audit: bool) -> (Utf8TempDir, Config) {
+        let dir = tempdir().unwrap();
+        set(dir.path(), 0o700);
+        std::fs::create_dir(dir.path().join("codex")).unwrap();
+        set(&dir.path().join("codex"), 0o700);
+        for (name, text) in [
+            ("keys.json", r#"{"version":1,"keys":[]}"#.to_owned()),
+            ("codex/auth.json", String::new()),
+            ("portcullis.toml", format!("state.dir = '.'\naudit.enabled = {audit}\n")),
+        ] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+            set(&dir.path().join(name), mode);
+        }
+        let environment = Environment::default();
+        let config =
+            Layers::with_file(&environment, Some(dir.path().join("portcullis.toml"))).config().unwrap();
+        (dir, config)
+    }
+
+    fn found(
+        config: &Config,
+        is_root: bool,
+        address: &str,
+        version: &str,
+        key_file: Option<&str>,
+    ) -> Vec<Weakened> {
+        of(&Seen {
+            config,
             address: address.parse().unwrap(),
             is_root,
             binary: &CodexBinary { path: "/codex".into(), version: version.to_owned() },
-            keys: &Keys::open(&path).unwrap(),
+            keys: &Keys::open(config.state.dir.join("keys.json")).unwrap(),
             key_file: key_file.map(Utf8Path::new),
-        };
-        let found = of(&seen);
-        for warning in &found {
-            assert!(warning.log.contains("(hint: "), "{warning:?}");
-            assert!(!warning.shown.contains('/'), "a path: {warning:?}");
-            assert!(!warning.log.contains('\n'), "{warning:?}");
-        }
-        found.into_iter().map(|warning| warning.shown).collect()
+        })
     }
 
     #[test]
     fn nothing_to_say_about_a_strong_gateway() {
-        assert_eq!(shown(false, "127.0.0.1:1", PINNED_VERSION, None, 0o600), [""; 0]);
-        assert_eq!(shown(false, "[::1]:1", PINNED_VERSION, None, 0o600), [""; 0]);
+        let (_dir, config) = gateway(0o600, true);
+        assert_eq!(found(&config, false, "127.0.0.1:1", PINNED_VERSION, None), []);
+        assert_eq!(found(&config, false, "[::1]:1", PINNED_VERSION, None), []);
     }
 
     #[test]
     fn every_weakness_is_named() {
-        assert_eq!(
-            shown(true, "0.0.0.0:1", "0.1.0", Some("/key"), 0o644),
-            [
-                "workers run as root, so that whoever breaks out of one owns the machine",
-                "the gateway listens on 0.0.0.0, where other machines reach it without TLS",
-                "others can read the key of the model provider",
-                "Codex 0.1.0 is not the version that Portcullis is tested with",
-                "others can use the file of the API keys",
-            ]
-        );
+        let (dir, config) = gateway(0o666, false);
+        let found = found(&config, true, "0.0.0.0:1", "0.1.0", Some("/key"));
+        let told: Vec<_> = found
+            .iter()
+            .map(|weakened| {
+                let (sentence, hint) = (weakened.sentence(), weakened.hint());
+                assert!(!sentence.contains('/'), "a path: {sentence}");
+                assert!(!sentence.contains('\n') && !hint.contains('\n'), "{weakened:?}");
+                format!("{}: {sentence} ({})", weakened.word(), hint.replace(dir.path().as_str(), "DIR"))
+            })
+            .collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        root: workers run as root, so that whoever breaks out of one owns the machine (run Portcullis as a user of its own)
+        address: the gateway listens on 0.0.0.0, where other machines reach it without TLS (bind it to 127.0.0.1 and put a server with TLS in front of it)
+        config_file: others can change the configuration file (chmod go-w 'DIR/portcullis.toml')
+        login: others can read or replace the operator's login (chmod go-rwx 'DIR/codex/auth.json')
+        provider_key: others can read the key of the model provider (chmod 600 '/key')
+        keys_file: others can use the file of the API keys (chmod 600 'DIR/keys.json')
+        codex_version: Codex 0.1.0 is not the version that Portcullis is tested with (`npm install -g @openai/codex@0.169.0`)
+        no_audit: no audit log is kept (set `enabled = true` in `[audit]`)
+        ");
     }
 }

@@ -85,6 +85,26 @@ fn a_demo_comes_and_goes_without_a_trace_and_keeps_its_key() {
     assert_eq!(second.key, key);
     second.stop();
     assert_eq!(processes_of(&state), [""; 0]);
+
+    let audit = |args: &[&str]| Program::new(args).args(["--state-dir", state.as_str()]).output();
+    let whole = audit(&["audit", "verify"]);
+    assert_eq!(whole.code, 0, "{whole:?}");
+    assert!(whole.stdout.contains("audit.jsonl: lines 1 to 6\nThe chain is whole"), "{whole:?}");
+    let shown = audit(&["audit", "show", "--since", "1h"]).stdout;
+    let events: Vec<_> = shown.lines().filter_map(|line| line.split_whitespace().nth(3)).collect();
+    let once = ["gateway_started", "gateway_stopped"];
+    assert_eq!(events, [&once[..1], &["turn_started", "turn_ended"], &once[1..], &once].concat());
+    assert!(!shown.contains("12*7") && !shown.contains("84"), "what was said is in it: {shown}");
+    let json = audit(&["audit", "show", "--event", "turn_ended", "--json"]).stdout;
+    assert!(json.starts_with("{\"seq\":3,") && json.lines().count() == 1, "{json}");
+
+    let file = state.join("audit/audit.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("completed", "failed", 1)).unwrap();
+    let broken = audit(&["audit", "verify"]);
+    assert_eq!((broken.code, broken.stdout.as_str()), (1, ""), "{broken:?}");
+    let expected = format!("error: the audit log is broken: {file}:3: its hash is not that of the line");
+    assert!(broken.stderr.starts_with(&expected), "{broken:?}");
 }
 
 #[test]
