@@ -14,7 +14,7 @@ pub enum KeyError {
         /// The name that was asked for.
         name: String,
     },
-    /// Nothing to revoke.
+    /// Nothing to revoke or rotate.
     #[error("there is no key with the name or id `{wanted}`")]
     NotFound {
         /// What was asked for.
@@ -40,14 +40,14 @@ pub enum KeyError {
     },
     /// The file was written by another version of Portcullis.
     #[error(
-        "`{path}` has version {found}, this program reads version {supported}\n(hint: run the Portcullis that wrote it)"
+        "`{path}` has version {found}, this program reads versions up to {supported}\n(hint: run the Portcullis that wrote it)"
     )]
     Version {
         /// The key file.
         path: Utf8PathBuf,
         /// The version it states.
         found: u64,
-        /// The version we know.
+        /// The latest version we know.
         supported: u64,
     },
     /// The file is not what we write. The position is kept, the text is not: it may hold anything.

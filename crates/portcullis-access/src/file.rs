@@ -1,7 +1,8 @@
 //! The key file on disk: its format, and how it is read and replaced.
 //!
 //! Fields that this version does not know are kept when the file is rewritten: a newer Portcullis may have put
-//! them there. What would change the meaning of a key raises the version, and another version is refused.
+//! them there. What would change the meaning of a key raises the version, and a later version is refused. So a file
+//! in which a key has a grant of its own has version 2, which a gateway that knows no grants does not read.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -15,10 +16,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::KeyError;
+use crate::grant::Grant;
 use crate::key_text::from_hex;
+use crate::stored_grant::StoredGrant;
 
-/// The version this program reads and writes.
-const VERSION: u64 = 1;
+/// Every key may do what keys could always do.
+const WITHOUT_GRANTS: u64 = 1;
+/// Some key may do something else. The latest version that this program reads.
+const WITH_GRANTS: u64 = 2;
 
 /// A key file is small; anything larger is not ours and is not read into memory.
 const MAX_LEN: u64 = 16 * 1024 * 1024;
@@ -39,13 +44,28 @@ pub(crate) struct StoredKey {
     pub(crate) name: String,
     pub(crate) sha256: String,
     pub(crate) created: Timestamp,
+    #[serde(default, rename = "grant", skip_serializing_if = "StoredGrant::is_empty")]
+    pub(crate) stored_grant: StoredGrant,
+    /// What `stored_grant` says.
+    #[serde(skip)]
+    pub(crate) grant: Grant,
+    /// The secret before the last rotation, while it is still good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) former: Option<Former>,
     #[serde(flatten)]
     pub(crate) later: Map<String, Value>,
 }
 
+/// A secret that was replaced, and is good for a while.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Former {
+    pub(crate) sha256: String,
+    pub(crate) until: Timestamp,
+}
+
 impl Default for KeyFile {
     fn default() -> Self {
-        Self { version: VERSION, keys: Vec::new(), later: Map::new() }
+        Self { version: WITHOUT_GRANTS, keys: Vec::new(), later: Map::new() }
     }
 }
 
@@ -76,24 +96,29 @@ impl KeyFile {
             version: u64,
         }
         let Versioned { version } = parse_json(text, path)?;
-        if version != VERSION {
-            return Err(KeyError::Version { path: path.to_owned(), found: version, supported: VERSION });
+        if !(WITHOUT_GRANTS..=WITH_GRANTS).contains(&version) {
+            return Err(KeyError::Version { path: path.to_owned(), found: version, supported: WITH_GRANTS });
         }
-        let file: Self = parse_json(text, path)?;
+        let mut file: Self = parse_json(text, path)?;
         let mut ids = HashSet::new();
-        for key in &file.keys {
-            if from_hex(&key.sha256).is_none() {
+        for key in &mut file.keys {
+            let hashes = [Some(&key.sha256), key.former.as_ref().map(|former| &former.sha256)];
+            if hashes.into_iter().flatten().any(|hash| from_hex(hash).is_none()) {
                 return Err(broken(path, format!("the `sha256` of key `{}` is not 64 hex digits", key.id)));
             }
             if !ids.insert(&key.id) {
                 return Err(broken(path, format!("the id `{}` occurs twice", key.id)));
             }
+            let grant = key.stored_grant.read();
+            key.grant = grant.map_err(|what| broken(path, format!("in the key `{}`, {what}", key.id)))?;
         }
         Ok(file)
     }
 
     /// Replaces the file in `dir` in one step: a reader sees the old or the new file, never half of one.
-    pub(crate) fn replace(&self, dir: &Utf8Path, path: &Utf8Path) -> Result<(), KeyError> {
+    pub(crate) fn replace(&mut self, dir: &Utf8Path, path: &Utf8Path) -> Result<(), KeyError> {
+        let grants = self.keys.iter().any(|key| !key.stored_grant.is_empty());
+        self.version = if grants { WITH_GRANTS } else { WITHOUT_GRANTS };
         let mut text = serde_json::to_vec_pretty(self)
             .map_err(|error| KeyError::io("write", path)(std::io::Error::other(error)))?;
         text.push(b'\n');

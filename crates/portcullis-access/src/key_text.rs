@@ -20,16 +20,19 @@ const ID_ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// SHA-256 of a whole key text.
 pub(crate) type KeyHash = [u8; 32];
 
-/// A fresh id and the whole key text.
-pub(crate) fn generate() -> Result<(String, SecretString), KeyError> {
-    let mut id_bytes = [0u8; ID_LEN];
-    let mut secret = [0u8; 32];
-    getrandom::fill(&mut id_bytes).map_err(|source| KeyError::Random { source })?;
-    getrandom::fill(&mut secret).map_err(|source| KeyError::Random { source })?;
+/// A fresh id.
+pub(crate) fn generate_id() -> Result<String, KeyError> {
+    let mut bytes = [0u8; ID_LEN];
+    getrandom::fill(&mut bytes).map_err(|source| KeyError::Random { source })?;
     // 256 is a multiple of 32, so every letter is equally likely.
-    let id: String = id_bytes.iter().map(|byte| char::from(ID_ALPHABET[usize::from(byte % 32)])).collect();
-    let text = format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(secret));
-    Ok((id, SecretString::from(text)))
+    Ok(bytes.iter().map(|byte| char::from(ID_ALPHABET[usize::from(byte % 32)])).collect())
+}
+
+/// The whole key text of an id, with a fresh secret.
+pub(crate) fn generate(id: &str) -> Result<SecretString, KeyError> {
+    let mut secret = [0u8; 32];
+    getrandom::fill(&mut secret).map_err(|source| KeyError::Random { source })?;
+    Ok(SecretString::from(format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(secret))))
 }
 
 /// The id inside a presented text, if that has the shape of a key. Bounds the length before anything is hashed.

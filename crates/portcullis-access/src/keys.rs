@@ -6,14 +6,16 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+use portcullis_agent::PrincipalId;
 use subtle::ConstantTimeEq as _;
 
-use crate::KeyError;
 use crate::file::KeyFile;
 use crate::key_text::{KeyHash, from_hex, hash, id_of};
+use crate::{Grant, KeyError};
 
 /// Turns presented key texts into principals.
 pub struct Keys {
@@ -22,18 +24,33 @@ pub struct Keys {
 }
 
 /// Who asks: the holder of an API key.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Principal {
     /// The id of the key.
     pub key_id: String,
     /// The name of the key.
     pub name: String,
+    /// What it may do.
+    pub grant: Arc<Grant>,
 }
 
-/// The presented text is no valid key. It does not say why: the caller learns nothing, and logs get no guesses.
+impl Principal {
+    /// As it stands in logs, and as what is kept belongs to it. A key that is rotated stays the same principal.
+    pub fn id(&self) -> PrincipalId {
+        PrincipalId::from(format!("{}:{}", self.key_id, self.name))
+    }
+}
+
+/// Why a presented text opens nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the API key is not valid")]
-pub struct Unauthenticated;
+pub enum Unauthenticated {
+    /// It is no valid key. It does not say why: the caller learns nothing, and logs get no guesses.
+    #[error("the API key is not valid")]
+    NotValid,
+    /// It was one; only who knows the whole text learns that.
+    #[error("the API key has expired")]
+    Expired,
+}
 
 /// Something an operator should put right, though the gateway works.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -74,6 +91,9 @@ struct Loaded {
 struct Entry {
     name: String,
     hash: KeyHash,
+    /// The secret before this one, and until when it is good.
+    former: Option<(KeyHash, Timestamp)>,
+    grant: Arc<Grant>,
 }
 
 /// Tells two states of the file apart. The change time is in it because a `chmod` can make a file readable again.
@@ -92,19 +112,23 @@ impl Keys {
         Ok(Self { loaded: RwLock::new(Loaded { stamp, by_id: read?, failure: None }), path })
     }
 
-    /// Who presents this key text?
-    pub fn authenticate(&self, presented: &str) -> Result<Principal, Unauthenticated> {
+    /// Who presents this key text at this time?
+    pub fn authenticate(&self, presented: &str, now: Timestamp) -> Result<Principal, Unauthenticated> {
         self.refresh();
-        let id = id_of(presented).ok_or(Unauthenticated)?;
+        let id = id_of(presented).ok_or(Unauthenticated::NotValid)?;
         let presented = hash(presented);
         let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
         let entry = loaded.by_id.get(id);
         // Compare in any case, so that the time taken does not tell which ids exist.
-        let stored = entry.map_or(KeyHash::default(), |entry| entry.hash);
-        let equal = bool::from(presented.ct_eq(&stored));
+        let (stored, former) = entry.map_or((KeyHash::default(), None), |entry| (entry.hash, entry.former));
+        let former = former.filter(|(_, until)| now < *until).map_or(KeyHash::default(), |(hash, _)| hash);
+        let equal = bool::from(presented.ct_eq(&stored) | presented.ct_eq(&former));
         match entry {
-            Some(entry) if equal => Ok(Principal { key_id: id.to_owned(), name: entry.name.clone() }),
-            _ => Err(Unauthenticated),
+            Some(entry) if equal && entry.grant.is_expired(now) => Err(Unauthenticated::Expired),
+            Some(Entry { name, grant, .. }) if equal => {
+                Ok(Principal { key_id: id.to_owned(), name: name.clone(), grant: Arc::clone(grant) })
+            }
+            _ => Err(Unauthenticated::NotValid),
         }
     }
 
@@ -196,7 +220,8 @@ fn load(path: &Utf8Path) -> (Stamp, Result<HashMap<String, Entry>, KeyError>) {
     let read = KeyFile::read(&mut open, path).map(|file| {
         let entry = |key: crate::file::StoredKey| {
             let hash = from_hex(&key.sha256)?;
-            Some((key.id, Entry { name: key.name, hash }))
+            let former = key.former.and_then(|former| Some((from_hex(&former.sha256)?, former.until)));
+            Some((key.id, Entry { name: key.name, hash, former, grant: Arc::new(key.grant) }))
         };
         file.keys.into_iter().filter_map(entry).collect()
     });

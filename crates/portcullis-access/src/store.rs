@@ -1,16 +1,18 @@
-//! Creating, listing and revoking keys.
+//! Creating, listing, rotating and revoking keys.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Map;
 
-use crate::KeyError;
-use crate::file::{KeyFile, StoredKey, WriteLock};
-use crate::key_text::{generate, hash, to_hex};
+use crate::file::{Former, KeyFile, StoredKey, WriteLock};
+use crate::key_text::{generate, generate_id, hash, to_hex};
+use crate::stored_grant::StoredGrant;
+use crate::{Grant, KeyError};
 
 /// The keys of one gateway, kept in `keys.json` in its state directory.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub struct KeyStore {
 /// A key at its birth, the only time its text is known.
 #[derive(Debug)]
 pub struct NewKey {
-    /// Names the key in logs and to `revoke`.
+    /// Names the key in logs and commands.
     pub id: String,
     /// The name it was given.
     pub name: String,
@@ -33,12 +35,14 @@ pub struct NewKey {
 /// What may be known about a key later.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeyInfo {
-    /// Names the key in logs and to `revoke`.
+    /// Names the key in logs and commands.
     pub id: String,
     /// The name it was given.
     pub name: String,
     /// When it was created, to the second.
     pub created: Timestamp,
+    /// What it may do.
+    pub grant: Grant,
 }
 
 impl KeyStore {
@@ -56,7 +60,7 @@ impl KeyStore {
     }
 
     /// Makes a key and stores its hash.
-    pub fn create(&self, name: &str, now: Timestamp) -> Result<NewKey, KeyError> {
+    pub fn create(&self, name: &str, grant: &Grant, now: Timestamp) -> Result<NewKey, KeyError> {
         if !is_name(name) {
             return Err(KeyError::BadName);
         }
@@ -65,18 +69,22 @@ impl KeyStore {
         if file.keys.iter().any(|key| key.name == name) {
             return Err(KeyError::NameTaken { name: name.to_owned() });
         }
-        let (id, secret) = loop {
-            let (id, secret) = generate()?;
+        let id = loop {
+            let id = generate_id()?;
             // An id must not be what another key is called, or `revoke` could mean either.
             if !file.keys.iter().any(|key| key.id == id || key.name == id) {
-                break (id, secret);
+                break id;
             }
         };
+        let secret = generate(&id)?;
         file.keys.push(StoredKey {
             id: id.clone(),
             name: name.to_owned(),
             sha256: to_hex(&hash(secret.expose_secret())),
-            created: Timestamp::from_second(now.as_second()).unwrap_or(now),
+            created: whole_seconds(now),
+            stored_grant: StoredGrant::of(grant),
+            grant: grant.clone(),
+            former: None,
             later: Map::new(),
         });
         file.replace(&self.dir, &self.path)?;
@@ -88,17 +96,27 @@ impl KeyStore {
         Ok(self.read()?.keys.into_iter().map(info).collect())
     }
 
+    /// Gives a key another secret; who it is and what it may do stay. The secret before is good for `grace` more, and
+    /// one before that no longer.
+    pub fn rotate(&self, name_or_id: &str, grace: Duration, now: Timestamp) -> Result<NewKey, KeyError> {
+        let _lock = WriteLock::acquire(&self.dir)?;
+        let mut file = self.read()?;
+        let at = find(&file, name_or_id)?;
+        let key = &mut file.keys[at];
+        let secret = generate(&key.id)?;
+        let before = std::mem::replace(&mut key.sha256, to_hex(&hash(secret.expose_secret())));
+        let until = now.checked_add(grace).unwrap_or(Timestamp::MAX);
+        key.former = (until > now).then_some(Former { sha256: before, until });
+        let new = NewKey { id: key.id.clone(), name: key.name.clone(), secret };
+        file.replace(&self.dir, &self.path)?;
+        Ok(new)
+    }
+
     /// Removes a key, given its name or its id, and says which one it was.
     pub fn revoke(&self, name_or_id: &str) -> Result<KeyInfo, KeyError> {
         let _lock = WriteLock::acquire(&self.dir)?;
         let mut file = self.read()?;
-        let mut matching = (0..file.keys.len())
-            .filter(|&at| file.keys[at].id == name_or_id || file.keys[at].name == name_or_id);
-        let wanted = || name_or_id.to_owned();
-        let at = matching.next().ok_or_else(|| KeyError::NotFound { wanted: wanted() })?;
-        if matching.next().is_some() {
-            return Err(KeyError::Ambiguous { wanted: wanted() });
-        }
+        let at = find(&file, name_or_id)?;
         let gone = file.keys.remove(at);
         file.replace(&self.dir, &self.path)?;
         Ok(info(gone))
@@ -112,8 +130,23 @@ impl KeyStore {
     }
 }
 
+fn find(file: &KeyFile, name_or_id: &str) -> Result<usize, KeyError> {
+    let mut matching =
+        (0..file.keys.len()).filter(|&at| file.keys[at].id == name_or_id || file.keys[at].name == name_or_id);
+    let wanted = || name_or_id.to_owned();
+    let at = matching.next().ok_or_else(|| KeyError::NotFound { wanted: wanted() })?;
+    if matching.next().is_some() {
+        return Err(KeyError::Ambiguous { wanted: wanted() });
+    }
+    Ok(at)
+}
+
 fn info(key: StoredKey) -> KeyInfo {
-    KeyInfo { id: key.id, name: key.name, created: key.created }
+    KeyInfo { id: key.id, name: key.name, created: key.created, grant: key.grant }
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 fn is_name(name: &str) -> bool {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use camino::Utf8Path;
-use portcullis_access::{KeyStore, Keys};
+use portcullis_access::{Grant, KeyStore, Keys};
 use portcullis_agent::{Deadline, Record};
 use portcullis_codex::{AppServer, CodexBinary, CustomProvider, Provider, Settings as CodexSettings};
 use portcullis_http::{Gateway, Keep, Metrics, Parking, Settings};
@@ -55,7 +55,7 @@ impl Gate {
             stop_grace: Duration::from_secs(2),
         }));
         let store = KeyStore::open(dir)?;
-        let key = store.create("bench", jiff::Timestamp::now())?.secret;
+        let key = store.create("bench", &Grant::default(), jiff::Timestamp::now())?.secret;
         let metrics = Arc::new(Metrics::default());
         let counter = Arc::clone(&metrics);
         let kept = Arc::new(Memory::new(1 << 20));

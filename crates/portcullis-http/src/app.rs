@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_access::Keys;
-use portcullis_agent::Agent;
+use portcullis_agent::{Agent, Profile};
 use portcullis_openai::chat;
 use portcullis_store::{Conversations, Responses};
 use tokio_util::sync::CancellationToken;
@@ -79,6 +79,8 @@ pub struct Alias {
     pub model: String,
     /// The effort, where the request names none.
     pub effort: Option<String>,
+    /// What its turns may touch at most, where the name says it.
+    pub profile: Option<Profile>,
 }
 
 /// What every route is given.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use portcullis_agent::{AgentError, ErrorKind, RequestFault};
+use portcullis_access::Scope;
+use portcullis_agent::{AgentError, ErrorKind, Profile, RequestFault};
 use portcullis_openai::chat::Failure;
 use portcullis_openai::{InvalidRequest, error_body};
 use portcullis_store::StoreError;
@@ -56,6 +57,45 @@ impl ApiError {
         // Some clients know a wrong key by these first words of OpenAI's.
         let message = "Incorrect API key provided, or none. Send it as 'Authorization: Bearer KEY'.";
         Self::new(StatusCode::UNAUTHORIZED, INVALID, "invalid_api_key", message)
+    }
+
+    pub(crate) fn expired_key() -> Self {
+        let message = "Incorrect API key provided: it has expired. Its operator can make another one.";
+        Self::new(StatusCode::UNAUTHORIZED, INVALID, "expired_api_key", message)
+    }
+
+    pub(crate) fn scope_not_granted(scope: Scope) -> Self {
+        Self {
+            message: format!("This API key does not have the scope '{scope}'.").into(),
+            ..Self::new(StatusCode::FORBIDDEN, INVALID, "scope_not_granted", "")
+        }
+    }
+
+    pub(crate) fn model_not_allowed(name: &str) -> Self {
+        let shown: String = name.chars().take(200).collect();
+        Self {
+            message: format!(
+                "This API key may not use the model '{shown}'. GET /v1/models lists those it may use."
+            )
+            .into(),
+            param: Some("model".to_owned()),
+            ..Self::new(StatusCode::FORBIDDEN, INVALID, "model_not_allowed", "")
+        }
+    }
+
+    pub(crate) fn profile_not_allowed(wanted: Profile, allowed: Profile) -> Self {
+        Self {
+            message: format!(
+                "The profile '{wanted}' is wider than what is allowed here, which is '{allowed}'."
+            )
+            .into(),
+            ..Self::new(StatusCode::FORBIDDEN, INVALID, "profile_not_allowed", "")
+        }
+    }
+
+    pub(crate) fn unknown_profile() -> Self {
+        let message = "The header 'x-portcullis-profile' is 'chat', 'read' or 'work'.";
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "unknown_profile", message)
     }
 
     pub(crate) fn body_too_large(limit: usize) -> Self {

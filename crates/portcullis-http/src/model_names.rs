@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use portcullis_agent::{Model, ReasoningSummary, TurnOptions};
+use portcullis_agent::{Model, Profile, ReasoningSummary, TurnOptions};
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::chat::Format;
 
 use crate::app::{Alias, App};
+use crate::auth::Caller;
 use crate::error::ApiError;
 
 /// A model that the agent offers, and the effort that its name stands for.
@@ -14,6 +15,8 @@ use crate::error::ApiError;
 pub(crate) struct Resolved {
     pub(crate) model: Model,
     effort: Option<String>,
+    /// What its turn may touch.
+    pub(crate) profile: Profile,
 }
 
 /// What a request says about how its turn is run.
@@ -26,14 +29,18 @@ pub(crate) struct Asked<'a> {
     pub(crate) format: &'a Format,
 }
 
-/// Finds the model behind a name: an alias, or the model's own.
-pub(crate) async fn resolve(app: &App, name: &str) -> Result<Resolved, ApiError> {
+/// Finds the model behind a name: an alias, or the model's own. The caller may have to do without it.
+pub(crate) async fn resolve(app: &App, caller: &Caller, name: &str) -> Result<Resolved, ApiError> {
     let alias = app.settings.aliases.get(name);
     let wanted = alias.map_or(name, |Alias { model, .. }| model);
     let models = app.agent.models().await?;
     let model = models.into_iter().find(|model| model.id.as_str() == wanted);
     let model = model.ok_or_else(|| ApiError::unknown_model(name))?;
-    Ok(Resolved { model, effort: alias.and_then(|alias| alias.effort.clone()) })
+    if !caller.grant.allows_model(&[name, wanted]) {
+        return Err(ApiError::model_not_allowed(name));
+    }
+    let profile = caller.profile(alias.and_then(|alias| alias.profile))?;
+    Ok(Resolved { model, effort: alias.and_then(|alias| alias.effort.clone()), profile })
 }
 
 impl Resolved {

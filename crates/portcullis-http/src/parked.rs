@@ -11,10 +11,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use portcullis_agent::{
-    Author, CallId, HistoryItem, Message, Part, PrincipalId, ToolCall, ToolOutput, Turn, TurnOptions,
-    TurnRequest,
-};
+use portcullis_agent::{Author, CallId, HistoryItem, Message, Part, ToolCall, ToolOutput, Turn, TurnRequest};
 use sha2::{Digest as _, Sha256};
 
 use crate::metrics::{Metrics, Unparked};
@@ -28,7 +25,7 @@ pub struct Parking {
     pub wait: Duration,
 }
 
-/// What the caller's conversation must be for a parked turn to go on: who, how, and every item up to the calls.
+/// What the caller's conversation must be for a parked turn to go on: who, in which profile, how, and every item up to the calls.
 /// A digest, so that a parked turn does not keep the conversation a second time.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Conversation([u8; 32]);
@@ -81,8 +78,7 @@ impl ParkedTurns {
     /// Goes on with the turn that waits for exactly this request, if there is one.
     pub(crate) fn resume(&self, request: &TurnRequest) -> Option<Turn> {
         let (before, outputs) = split_outputs(&request.history)?;
-        let conversation =
-            Conversation::of(&request.principal, &request.options, &request.tools, before, &[]);
+        let conversation = Conversation::of(request, before, &[]);
         let Parked { mut turn, withheld, .. } = self.lock().remove(&conversation)?;
         let not_run =
             withheld.into_iter().map(|call| ToolOutput { call, parts: vec![Part::Text(NOT_RUN.to_owned())] });
@@ -131,17 +127,11 @@ impl Conversation {
             answer.push(HistoryItem::Message(Message { author: Author::Assistant, parts }));
         }
         answer.extend(called.iter().cloned().map(HistoryItem::ToolCall));
-        Self::of(&request.principal, &request.options, &request.tools, &request.history, &answer)
+        Self::of(request, &request.history, &answer)
     }
 
     #[expect(clippy::use_debug, reason = "a digest, never shown: `Debug` writes every field of every item")]
-    fn of(
-        principal: &PrincipalId,
-        options: &TurnOptions,
-        tools: &[portcullis_agent::ToolSpec],
-        history: &[HistoryItem],
-        more: &[HistoryItem],
-    ) -> Self {
+    fn of(request: &TurnRequest, history: &[HistoryItem], more: &[HistoryItem]) -> Self {
         struct Hash(Sha256);
         impl std::fmt::Write for Hash {
             fn write_str(&mut self, text: &str) -> std::fmt::Result {
@@ -151,7 +141,8 @@ impl Conversation {
         }
         let mut hash = Hash(Sha256::new());
         // `Debug` escapes and quotes every text, so two different values never write the same.
-        let _written = write!(hash, "{principal:?} {options:?} {tools:?}");
+        let TurnRequest { principal, profile, options, tools, .. } = request;
+        let _written = write!(hash, "{principal:?} {profile:?} {options:?} {tools:?}");
         // The turn has the model's reasoning in its thread; whether a client sends it back makes no difference.
         let kept = |item: &&HistoryItem| !matches!(item, HistoryItem::Reasoning(_));
         for item in history.iter().chain(more).filter(kept) {

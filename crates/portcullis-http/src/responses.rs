@@ -5,6 +5,6 @@ mod live;
 mod prepare;
 mod run;
 
-pub(crate) use live::{CancelOnDrop, LiveResponses, Reader, frame};
+pub(crate) use live::{CancelOnDrop, Live, LiveResponses, Reader, frame};
 pub(crate) use prepare::{Prepared, prepare};
 pub(crate) use run::{Job, spawn};

@@ -6,17 +6,18 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
+use portcullis_access::Scope;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
+use crate::auth::behind;
 use crate::error::ApiError;
 use crate::request_id::identify;
 use crate::routes::{chat, conversations, health, models, responses};
 
-/// Every route of the gateway.
+/// Every route of the gateway, and the scope that a key needs for it.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    // With a key.
-    let v1 = Router::new()
+    let inference = Router::new()
         .route("/v1/models", get(models::list))
         .route("/v1/models/{model}", get(models::retrieve))
         .route("/v1/chat/completions", post(chat::create))
@@ -36,12 +37,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(
             "/v1/conversations/{id}/items/{item}",
             get(conversations::retrieve_item).delete(conversations::delete_item),
-        )
-        .route("/metrics", get(health::metrics));
-    // Without one.
-    let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
+        );
+    let metrics = Router::new().route("/metrics", get(health::metrics));
+    let without_key = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
 
-    v1.merge(open)
+    Router::new()
+        .merge(behind(&app, Scope::Inference, inference))
+        .merge(behind(&app, Scope::Metrics, metrics))
+        .merge(without_key)
         .fallback(|| async { ApiError::unknown_url() })
         .method_not_allowed_fallback(|| async { ApiError::wrong_method() })
         // A bug in one handler is one request's failure.

@@ -34,7 +34,7 @@ pub(crate) use model::{
 };
 pub(crate) use place::{Origin, Place};
 pub(crate) use problem::{ConfigErrors, Problem};
-pub(crate) use quantity::ByteSize;
+pub(crate) use quantity::{ByteSize, parse_duration};
 
 /// Where configuration comes from.
 #[derive(Clone, Default)]

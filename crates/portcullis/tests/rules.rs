@@ -31,7 +31,7 @@ const MAY_USE: &[Row] = &[
     ("portcullis-store", &["portcullis-agent"], &[]),
     ("portcullis-store-sql", &["portcullis-agent", "portcullis-store"], &[]),
     // Services.
-    ("portcullis-access", &[], &[]),
+    ("portcullis-access", &["portcullis-agent"], &[]),
     ("portcullis-audit", &["portcullis-agent"], &[]),
     // Frontends: never an adapter, but in tests.
     (

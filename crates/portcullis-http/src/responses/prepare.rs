@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use portcullis_agent::{Author, HistoryItem, Message, Part, PrincipalId, Profile, RequestId, TurnRequest};
+use portcullis_agent::{Author, HistoryItem, Message, Part, PrincipalId, RequestId, TurnRequest};
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::responses::{ResponseRequest, check_calls, stored_item};
 use portcullis_store::{ConversationId, ResponseId, StoredItem};
 use serde_json::Value;
 
 use crate::app::App;
+use crate::auth::{Caller, owner};
 use crate::error::ApiError;
 use crate::model_names::{Asked, resolve};
 
@@ -22,12 +23,13 @@ pub(crate) struct Prepared {
 /// Puts together what the model reads.
 pub(crate) async fn prepare(
     app: &Arc<App>,
-    principal: &PrincipalId,
+    caller: &Caller,
     id: RequestId,
     request: &ResponseRequest,
 ) -> Result<Prepared, ApiError> {
-    let resolved = resolve(app, &request.model).await?;
-    let kept = kept_items(app, principal, request).await?;
+    let resolved = resolve(app, caller, &request.model).await?;
+    let owner = owner(&caller.principal, resolved.profile);
+    let kept = kept_items(app, &owner, request).await?;
     let mut history = Vec::with_capacity(kept.len() + request.input.len() + 1);
     if let Some(instructions) = &request.instructions {
         let parts = vec![Part::Text(instructions.clone())];
@@ -44,7 +46,7 @@ pub(crate) async fn prepare(
         } else if !kept.iter().any(|kept| kept.id == item.id) {
             // A reference stands for an item of an earlier answer; one that is in the conversation stands there already.
             let found =
-                app.responses.item_by_id(principal, &item.id).await?.ok_or_else(|| not_found(&item.id))?;
+                app.responses.item_by_id(&owner, &item.id).await?.ok_or_else(|| not_found(&item.id))?;
             history.push(read_kept(&found)?);
             input.push(found);
         }
@@ -65,8 +67,8 @@ pub(crate) async fn prepare(
     let turn = TurnRequest {
         picture: None,
         request: id,
-        principal: principal.clone(),
-        profile: Profile::Chat,
+        principal: caller.principal.clone(),
+        profile: resolved.profile,
         history,
         tools: request.tools.clone(),
         options,
@@ -80,16 +82,16 @@ fn not_found(id: &str) -> ApiError {
 
 async fn kept_items(
     app: &App,
-    principal: &PrincipalId,
+    owner: &PrincipalId,
     request: &ResponseRequest,
 ) -> Result<Vec<StoredItem>, ApiError> {
     if let Some(previous) = &request.previous {
         let id = ResponseId::new(previous.clone());
-        return app.responses.history(principal, &id).await?.ok_or_else(|| ApiError::no_previous(previous));
+        return app.responses.history(owner, &id).await?.ok_or_else(|| ApiError::no_previous(previous));
     }
     if let Some(conversation) = &request.conversation {
         let id = ConversationId::new(conversation.clone());
-        let items = app.conversations.all_items(principal, &id).await?;
+        let items = app.conversations.all_items(owner, &id).await?;
         return items.ok_or_else(|| ApiError::not_found("Conversation", conversation));
     }
     Ok(Vec::new())

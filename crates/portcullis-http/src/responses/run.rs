@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_agent::{AgentError, ErrorKind, Turn, TurnRequest};
+use portcullis_agent::{AgentError, ErrorKind, PrincipalId, Turn, TurnRequest};
 use portcullis_openai::chat::Failure;
 use portcullis_openai::responses::{Ending, Event, ResponseBuilder};
 use portcullis_store::{
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::live::{End, Live};
 use crate::app::App;
+use crate::auth::owner;
 use crate::error::ApiError;
 use crate::parked::Conversation;
 
@@ -35,7 +36,7 @@ pub(crate) async fn spawn(app: &Arc<App>, job: Job) -> Result<Arc<Live>, ApiErro
         let new = job.new_response(Status::Queued, job.builder.object().to_string(), now());
         app.responses.create(new).await?;
     }
-    app.live.add(&job.id, &job.turn.principal, &live);
+    app.live.add(&job.id, &job.owner(), &live);
     let mut running =
         Running { app: Arc::clone(app), live: Arc::clone(&live), id: job.id.clone(), end: None };
     app.tasks.spawn(async move {
@@ -209,15 +210,20 @@ impl Job {
         {
             let items = self.input.iter().cloned().chain(output).collect();
             let id = ConversationId::new(conversation.clone());
-            app.conversations.append(&self.turn.principal, &id, items).await?;
+            app.conversations.append(&self.owner(), &id, items).await?;
         }
         Ok(())
+    }
+
+    /// Whose response it is.
+    fn owner(&self) -> PrincipalId {
+        owner(&self.turn.principal, self.turn.profile)
     }
 
     fn new_response(&self, status: Status, body: String, created: jiff::Timestamp) -> NewResponse {
         NewResponse {
             id: ResponseId::new(self.id.clone()),
-            principal: self.turn.principal.clone(),
+            principal: self.owner(),
             created,
             background: self.background,
             previous: self.previous.clone().map(ResponseId::new),

@@ -8,14 +8,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::future::{FutureExt as _, try_join_all};
 use http::{HeaderName, HeaderValue};
-use portcullis_agent::{HistoryItem, Message, Part, Profile, TurnRequest};
+use portcullis_agent::{HistoryItem, Message, Part, TurnRequest};
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::chat::{ChatRequest, ChatStream, Completion, Step, StreamHead};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::auth::Caller;
+use crate::auth::{Caller, tell_profile};
 use crate::body::JsonBody;
 use crate::choices::Choices;
 use crate::error::ApiError;
@@ -34,7 +34,7 @@ pub(crate) async fn create(
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
     let mut request = ChatRequest::parse(&body, &app.settings.chat, app.settings.sampling)?;
-    let resolved = resolve(&app, &request.model).await?;
+    let resolved = resolve(&app, &caller, &request.model).await?;
     app.remote_images.inline(&mut request.history).await?;
     let turn = turn_request(&app, &request, &resolved, &caller, id)?;
     let head = StreamHead {
@@ -56,6 +56,7 @@ pub(crate) async fn create(
     } else {
         whole(&app, &head, choices, usize::try_from(request.n).unwrap_or(1)).await?
     };
+    tell_profile(&mut response, resolved.profile);
     if let Ok(names) = HeaderValue::from_str(&request.ignored.join(", "))
         && !request.ignored.is_empty()
     {
@@ -86,7 +87,7 @@ fn turn_request(
         picture: None,
         request: id,
         principal: caller.principal.clone(),
-        profile: Profile::Chat,
+        profile: resolved.profile,
         history: request.history.clone(),
         tools: request.tools.clone(),
         options,

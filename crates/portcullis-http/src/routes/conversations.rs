@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use portcullis_agent::PrincipalId;
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::responses::read_items;
 use portcullis_store::{ConversationId, NewConversation, StoredConversation, StoredItem};
@@ -34,13 +35,13 @@ pub(crate) async fn create(
     let id = ConversationId::new(new_id("conv"));
     let new = NewConversation {
         id: id.clone(),
-        principal: caller.principal.clone(),
+        principal: caller.owner(),
         created: jiff::Timestamp::now(),
         metadata: metadata.to_string(),
     };
     app.conversations.create(new).await?;
     if !items.is_empty() {
-        app.conversations.append(&caller.principal, &id, items).await?;
+        app.conversations.append(&caller.owner(), &id, items).await?;
     }
     retrieved(&app, &caller, &id).await
 }
@@ -65,7 +66,8 @@ pub(crate) async fn update(
         return Err(InvalidRequest::at("metadata", "Missing required parameter: 'metadata'.").into());
     };
     let id = ConversationId::new(id);
-    if !app.conversations.set_metadata(&caller.principal, &id, metadata.to_string()).await? {
+    let owner = owner_of(&app, &caller, &id).await?;
+    if !app.conversations.set_metadata(&owner, &id, metadata.to_string()).await? {
         return Err(ApiError::not_found("Conversation", id.as_str()));
     }
     retrieved(&app, &caller, &id).await
@@ -77,7 +79,8 @@ pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    if !app.conversations.delete(&caller.principal, &ConversationId::new(id.clone())).await? {
+    let found = ConversationId::new(id.clone());
+    if !app.conversations.delete(&owner_of(&app, &caller, &found).await?, &found).await? {
         return Err(ApiError::not_found("Conversation", &id));
     }
     Ok(Json(json!({"id": id, "object": "conversation.deleted", "deleted": true})))
@@ -93,7 +96,8 @@ pub(crate) async fn add_items(
     let items = read(&app, body.get("items").unwrap_or(&Value::Null))?;
     let page = portcullis_store::PageOf { items: items.clone(), has_more: false };
     let id = ConversationId::new(id);
-    if !app.conversations.append(&caller.principal, &id, items).await? {
+    let owner = owner_of(&app, &caller, &id).await?;
+    if !app.conversations.append(&owner, &id, items).await? {
         return Err(ApiError::not_found("Conversation", id.as_str()));
     }
     Ok(Json(list_body(&page)?))
@@ -107,7 +111,9 @@ pub(crate) async fn list_items(
     query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let page = query.map_err(|_| ApiError::bad_query())?.0.page()?;
-    let items = app.conversations.items(&caller.principal, &ConversationId::new(id.clone()), page).await?;
+    let found = ConversationId::new(id.clone());
+    let owner = owner_of(&app, &caller, &found).await?;
+    let items = app.conversations.items(&owner, &found, page).await?;
     Ok(Json(list_body(&items.ok_or_else(|| ApiError::not_found("Conversation", &id))?)?))
 }
 
@@ -117,7 +123,8 @@ pub(crate) async fn retrieve_item(
     State(app): State<Arc<App>>,
     Path((id, item)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    let found = app.conversations.item(&caller.principal, &ConversationId::new(id), &item).await?;
+    let id = ConversationId::new(id);
+    let found = app.conversations.item(&owner_of(&app, &caller, &id).await?, &id, &item).await?;
     let found = found.ok_or_else(|| ApiError::not_found("Item", &item))?;
     serde_json::from_str(&found.json).map(Json).map_err(|_corrupt| ApiError::internal())
 }
@@ -129,21 +136,38 @@ pub(crate) async fn delete_item(
     Path((id, item)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let id = ConversationId::new(id);
-    if !app.conversations.delete_item(&caller.principal, &id, &item).await? {
+    let owner = owner_of(&app, &caller, &id).await?;
+    if !app.conversations.delete_item(&owner, &id, &item).await? {
         return Err(ApiError::not_found("Item", &item));
     }
     retrieved(&app, &caller, &id).await
 }
 
 async fn retrieved(app: &App, caller: &Caller, id: &ConversationId) -> Result<Json<Value>, ApiError> {
-    let found = app.conversations.get(&caller.principal, id).await?;
-    let StoredConversation { id, created, metadata, .. } =
-        found.ok_or_else(|| ApiError::not_found("Conversation", id.as_str()))?;
+    let StoredConversation { id, created, metadata, .. } = found(app, caller, id).await?.1;
     let metadata: Value = serde_json::from_str(&metadata).map_err(|_corrupt| ApiError::internal())?;
     let created = created.as_second();
     Ok(Json(
         json!({"id": id.as_str(), "object": "conversation", "created_at": created, "metadata": metadata}),
     ))
+}
+
+/// A conversation, and in which of the caller's profiles it was made.
+async fn found(
+    app: &App,
+    caller: &Caller,
+    id: &ConversationId,
+) -> Result<(PrincipalId, StoredConversation), ApiError> {
+    for owner in caller.owners() {
+        if let Some(found) = app.conversations.get(&owner, id).await? {
+            return Ok((owner, found));
+        }
+    }
+    Err(ApiError::not_found("Conversation", id.as_str()))
+}
+
+async fn owner_of(app: &App, caller: &Caller, id: &ConversationId) -> Result<PrincipalId, ApiError> {
+    found(app, caller, id).await.map(|(owner, _)| owner)
 }
 
 fn metadata(body: &Value) -> Result<Option<Value>, ApiError> {

@@ -7,6 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use portcullis_agent::PrincipalId;
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::responses::{ResponseBuilder, ResponseRequest};
 use portcullis_store::{Order, Page, PageOf, ResponseId, StoredItem, StoredResponse};
@@ -15,11 +16,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::auth::Caller;
+use crate::auth::{Caller, tell_profile};
 use crate::body::JsonBody;
 use crate::error::ApiError;
 use crate::request_id::Id;
-use crate::responses::{CancelOnDrop, Job, Prepared, Reader, frame, prepare, spawn};
+use crate::responses::{CancelOnDrop, Job, Live, Prepared, Reader, frame, prepare, spawn};
 use crate::routes::chat::{IGNORED, unix_seconds};
 use crate::sse;
 
@@ -38,7 +39,7 @@ pub(crate) async fn create(
     let settings = &app.settings;
     let mut ids = new_id;
     let request = ResponseRequest::parse(&body, &settings.chat, settings.sampling, &mut ids)?;
-    let Prepared { turn, input } = prepare(&app, &caller.principal, request_id, &request).await?;
+    let Prepared { turn, input } = prepare(&app, &caller, request_id, &request).await?;
     let id = new_id("resp");
     let builder = ResponseBuilder::new(&request, &id, unix_seconds(), turn.options.model.as_str());
     let object = builder.object();
@@ -52,6 +53,7 @@ pub(crate) async fn create(
         previous: request.previous,
         conversation: request.conversation,
     };
+    let profile = job.turn.profile;
     let live = spawn(&app, job).await?;
     // Without the background, a client that leaves takes its response with it.
     let hold = (!request.background).then(|| CancelOnDrop(live.cancel.clone()));
@@ -72,6 +74,7 @@ pub(crate) async fn create(
         }
         Json(end.object).into_response()
     };
+    tell_profile(&mut response, profile);
     if let Ok(names) = HeaderValue::from_str(&request.ignored.join(", "))
         && !request.ignored.is_empty()
     {
@@ -96,7 +99,7 @@ pub(crate) async fn retrieve(
     query: Result<Query<RetrieveQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(query) = query.map_err(|_| ApiError::bad_query())?;
-    let kept = kept(&app, &caller, &id).await?;
+    let (owner, kept) = kept(&app, &caller, &id).await?;
     if !query.stream {
         return Ok(Json(body_of(&kept)?).into_response());
     }
@@ -105,9 +108,9 @@ pub(crate) async fn retrieve(
         return Err(InvalidRequest::at("stream", message).into());
     }
     let next = query.starting_after.map_or(0, |after| after.saturating_add(1));
-    match app.live.get(&caller.principal, &id) {
+    match app.live.get(&owner, &id) {
         Some(live) => Ok(sse::response(Reader::new(live, usize::try_from(next).unwrap_or(usize::MAX), None))),
-        None => past_events(&app, &caller, &id, query.starting_after).await,
+        None => past_events(&app, &owner, &id, query.starting_after).await,
     }
 }
 
@@ -116,14 +119,14 @@ const EVENTS_AT_ONCE: u32 = 1000;
 
 async fn past_events(
     app: &App,
-    caller: &Caller,
+    owner: &PrincipalId,
     id: &str,
     mut after: Option<u64>,
 ) -> Result<Response, ApiError> {
     let response_id = ResponseId::new(id.to_owned());
     let mut frames: Vec<Bytes> = Vec::new();
     loop {
-        let events = app.responses.events(&caller.principal, &response_id, after, EVENTS_AT_ONCE).await?;
+        let events = app.responses.events(owner, &response_id, after, EVENTS_AT_ONCE).await?;
         let events = events.ok_or_else(|| ApiError::not_found("Response", id))?;
         let Some(last) = events.last() else { break };
         after = Some(last.sequence);
@@ -144,11 +147,12 @@ pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    if let Some(live) = app.live.get(&caller.principal, &id) {
+    if let Some(live) = live(&app, &caller, &id) {
         live.cancel.cancel();
         live.ended().await;
     }
-    if !app.responses.delete(&caller.principal, &ResponseId::new(id.clone())).await? {
+    let (owner, _) = kept(&app, &caller, &id).await?;
+    if !app.responses.delete(&owner, &ResponseId::new(id.clone())).await? {
         return Err(ApiError::not_found("Response", &id));
     }
     Ok(Json(json!({"id": id, "object": "response", "deleted": true})))
@@ -160,11 +164,11 @@ pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    if let Some(live) = app.live.get(&caller.principal, &id) {
+    if let Some(live) = live(&app, &caller, &id) {
         live.cancel.cancel();
         return Ok(Json(live.ended().await.object));
     }
-    let kept = kept(&app, &caller, &id).await?;
+    let (_, kept) = kept(&app, &caller, &id).await?;
     if !kept.background {
         let message = "Only a response that was made with 'background' can be cancelled.";
         return Err(InvalidRequest { message: message.to_owned(), param: None, code: None }.into());
@@ -217,7 +221,8 @@ pub(crate) async fn input_items(
     query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let page = query.map_err(|_| ApiError::bad_query())?.0.page()?;
-    let items = app.responses.input_items(&caller.principal, &ResponseId::new(id.clone()), page).await?;
+    let (owner, _) = kept(&app, &caller, &id).await?;
+    let items = app.responses.input_items(&owner, &ResponseId::new(id.clone()), page).await?;
     Ok(Json(list_body(&items.ok_or_else(|| ApiError::not_found("Response", &id))?)?))
 }
 
@@ -228,9 +233,19 @@ pub(crate) async fn not_answerable(_caller: Caller) -> (StatusCode, Json<Value>)
     (StatusCode::NOT_IMPLEMENTED, Json(body))
 }
 
-async fn kept(app: &App, caller: &Caller, id: &str) -> Result<StoredResponse, ApiError> {
-    let kept = app.responses.get(&caller.principal, &ResponseId::new(id.to_owned())).await?;
-    kept.ok_or_else(|| ApiError::not_found("Response", id))
+/// A response that runs now, and is the caller's.
+fn live(app: &App, caller: &Caller, id: &str) -> Option<Arc<Live>> {
+    caller.owners().find_map(|owner| app.live.get(&owner, id))
+}
+
+/// A kept response, and in which of the caller's profiles it was made.
+async fn kept(app: &App, caller: &Caller, id: &str) -> Result<(PrincipalId, StoredResponse), ApiError> {
+    for owner in caller.owners() {
+        if let Some(kept) = app.responses.get(&owner, &ResponseId::new(id.to_owned())).await? {
+            return Ok((owner, kept));
+        }
+    }
+    Err(ApiError::not_found("Response", id))
 }
 
 fn body_of(kept: &StoredResponse) -> Result<Value, ApiError> {

@@ -1,5 +1,6 @@
 //! Keys, models, limits, health: everything that is decided before a turn runs.
 
+use portcullis_access::Grant;
 use portcullis_lab::Answer;
 use portcullis_openai::chat::Sampling;
 use secrecy::ExposeSecret as _;
@@ -45,7 +46,7 @@ async fn only_a_valid_key_opens_v1() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_come_and_go_while_the_gateway_runs() {
     let gate = TestGate::start().await;
-    let second = gate.store.create("second", jiff::Timestamp::now()).unwrap();
+    let second = gate.store.create("second", &Grant::default(), jiff::Timestamp::now()).unwrap();
     let status = async || {
         let request =
             gate.client.get(format!("{}/v1/models", gate.base)).bearer_auth(second.secret.expose_secret());

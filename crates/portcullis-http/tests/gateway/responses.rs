@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_access::Grant;
 use portcullis_lab::{Answer, ToolCall, Usage};
 use serde_json::{Value, json};
 
@@ -155,7 +156,7 @@ async fn what_is_not_stored_is_not_there_and_others_see_nothing() {
 
     let (_, mine) = gate.respond(&hi()).await;
     let id = mine["id"].as_str().unwrap();
-    let other = gate.store.create("other", jiff::Timestamp::now()).unwrap();
+    let other = gate.store.create("other", &Grant::default(), jiff::Timestamp::now()).unwrap();
     let other = secrecy::ExposeSecret::expose_secret(&other.secret).to_owned();
     for (method, path) in [("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")] {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use portcullis_access::{KeyStore, Keys};
-use portcullis_agent::{Deadline, Record};
+use portcullis_access::{Grant, KeyStore, Keys};
+use portcullis_agent::{Deadline, Profile, Record};
 use portcullis_codex::{AppServer, CodexBinary, CustomProvider, Provider, Settings as CodexSettings};
 use portcullis_http::{Alias, Gateway, Keep, Metrics, Parking, Settings};
 use portcullis_lab::ModelServer;
@@ -46,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) stream_retries: u64,
     /// Run against OpenAI's provider, without a login.
     pub(crate) openai: bool,
+    /// What the test's key may do.
+    pub(crate) grant: Grant,
 }
 
 impl Default for Options {
@@ -60,6 +62,7 @@ impl Default for Options {
             parking: Parking { most: 4, wait: Duration::from_mins(1) },
             stream_retries: 0,
             openai: false,
+            grant: Grant::default(),
         }
     }
 }
@@ -91,33 +94,8 @@ impl TestGate {
             stop_grace: Duration::from_secs(2),
         }));
         let store = KeyStore::open(dir.path()).unwrap();
-        let key = store.create("test", jiff::Timestamp::now()).unwrap();
-        let alias = |model: &str, effort: Option<&str>| Alias {
-            model: model.to_owned(),
-            effort: effort.map(str::to_owned),
-        };
-        let settings = Settings {
-            aliases: [
-                ("codex".to_owned(), alias("gpt-5.5", None)),
-                ("codex-high".to_owned(), alias("gpt-5.5", Some("high"))),
-                ("nowhere".to_owned(), alias("no-such-model", None)),
-            ]
-            .into(),
-            deadline: options.deadline,
-            keep: Keep { age: Duration::from_hours(1), bytes: 1 << 30 },
-            parking: options.parking,
-            first_event: options.first_event,
-            body_limit: options.body_limit,
-            chat: chat::Limits {
-                messages: 100,
-                text: 512 * 1024,
-                tools: 128,
-                tool_bytes: 64 * 1024,
-                images: chat::ImagePolicy { count: 4, bytes: 256 * 1024, remote: true },
-            },
-            image_hosts: vec!["127.0.0.1".to_owned()],
-            sampling: options.sampling,
-        };
+        let key = store.create("test", &options.grant, jiff::Timestamp::now()).unwrap();
+        let settings = settings(&options);
         let metrics = Arc::new(Metrics::default());
         let counter = Arc::clone(&metrics);
         let gateway = Gateway {
@@ -148,8 +126,8 @@ impl TestGate {
     /// Who the test's key stands for.
     pub(crate) fn principal(&self) -> portcullis_agent::PrincipalId {
         let keys = Keys::open(self.store.path()).unwrap();
-        let principal = keys.authenticate(&self.key).unwrap();
-        format!("{}:{}", principal.key_id, principal.name).into()
+        let principal = keys.authenticate(&self.key, jiff::Timestamp::now()).unwrap();
+        principal.id()
     }
 
     pub(crate) fn dir(&self) -> Utf8PathBuf {
@@ -190,6 +168,38 @@ impl TestGate {
         assert_eq!(self.model.open_streams(), 0, "a stream to the model is still open");
         assert_eq!(self.model.unused_answers(), 0, "an answer was scripted that nobody asked for");
         self.model.shutdown().await;
+    }
+}
+
+/// How a gateway under test treats its requests.
+pub(crate) fn settings(options: &Options) -> Settings {
+    let alias = |model: &str, effort: Option<&str>| Alias {
+        model: model.to_owned(),
+        effort: effort.map(str::to_owned),
+        profile: None,
+    };
+    Settings {
+        aliases: [
+            ("codex".to_owned(), alias("gpt-5.5", None)),
+            ("codex-high".to_owned(), alias("gpt-5.5", Some("high"))),
+            ("nowhere".to_owned(), alias("no-such-model", None)),
+            ("reader".to_owned(), Alias { profile: Some(Profile::Read), ..alias("gpt-5.5", None) }),
+        ]
+        .into(),
+        deadline: options.deadline,
+        keep: Keep { age: Duration::from_hours(1), bytes: 1 << 30 },
+        parking: options.parking,
+        first_event: options.first_event,
+        body_limit: options.body_limit,
+        chat: chat::Limits {
+            messages: 100,
+            text: 512 * 1024,
+            tools: 128,
+            tool_bytes: 64 * 1024,
+            images: chat::ImagePolicy { count: 4, bytes: 256 * 1024, remote: true },
+        },
+        image_hosts: vec!["127.0.0.1".to_owned()],
+        sampling: options.sampling,
     }
 }
 

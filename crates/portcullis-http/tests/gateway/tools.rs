@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis_access::Grant;
 use portcullis_http::Parking;
 use portcullis_lab::{Answer, ToolCall};
 use serde_json::{Value, json};
@@ -137,7 +138,7 @@ async fn another_conversation_or_another_key_is_replayed() {
     let mut edited = answered(&answer);
     edited[0]["content"] = json!("Weather, in detail?");
     assert_eq!(gate.ask(&asked(&edited)).await.0, 200);
-    let other = gate.store.create("other", jiff::Timestamp::now()).unwrap();
+    let other = gate.store.create("other", &Grant::default(), jiff::Timestamp::now()).unwrap();
     let other = secrecy::ExposeSecret::expose_secret(&other.secret).to_owned();
     let url = format!("{}/v1/chat/completions", gate.base);
     let response =

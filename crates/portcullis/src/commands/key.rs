@@ -1,15 +1,20 @@
 //! `portcullis key`: the API keys of the gateway's clients.
 
+mod flags;
+
+use std::time::Duration;
+
 use anyhow::Context as _;
 use jiff::Timestamp;
-use portcullis_access::{KeyInfo, KeyStore};
+use portcullis_access::{Grant, KeyInfo, KeyStore, NewKey};
+use portcullis_agent::Profile;
 use secrecy::ExposeSecret as _;
 
 use crate::environment::Environment;
 use crate::flags::{Home, Layers};
 use crate::print;
 
-/// Make, list and revoke the API keys of apps.
+/// Make, list, rotate and revoke the API keys of apps.
 ///
 /// A key is shown once, when it is made; only its hash is kept. A running gateway notices every change at once.
 #[derive(clap::Args)]
@@ -23,7 +28,9 @@ const EXAMPLES: &str = "\
 Examples:
   portcullis key create --name my-app
   export OPENAI_API_KEY=$(portcullis key create --name my-app)
+  portcullis key create --name ci --profile work --model codex --turns 2 --expires 30d
   portcullis key list
+  portcullis key rotate my-app --grace 1h
   portcullis key revoke my-app";
 
 #[derive(clap::Subcommand)]
@@ -34,10 +41,25 @@ enum Action {
         #[arg(long)]
         name: String,
         #[command(flatten)]
+        grant: flags::Grant,
+        #[command(flatten)]
         home: Home,
     },
-    /// List all keys, oldest first. The keys themselves are not known any more.
+    /// List all keys and what they may do, oldest first. The keys themselves are not known any more.
     List {
+        #[command(flatten)]
+        home: Home,
+    },
+    /// Give a key another secret. Its name, what it may do and what belongs to it stay.
+    ///
+    /// The new key alone goes to stdout, everything else to stderr.
+    Rotate {
+        /// Its name, or its id as `key list` shows it.
+        #[arg(value_name = "NAME_OR_ID")]
+        wanted: String,
+        /// How long the old secret is still good, such as `1h` [default: not at all].
+        #[arg(long, value_name = "DURATION", value_parser = flags::duration)]
+        grace: Option<Duration>,
         #[command(flatten)]
         home: Home,
     },
@@ -55,9 +77,17 @@ pub(super) fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
     let open = |home: Home| -> anyhow::Result<KeyStore> {
         Ok(KeyStore::open(Layers::of(environment, home).config()?.state.dir)?)
     };
+    let now = Timestamp::now();
     match args.action {
-        Action::Create { name, home } => create(&open(home)?, &name),
-        Action::List { home } => list(&open(home)?.list()?),
+        Action::Create { name, grant, home } => {
+            let grant = grant.read(now)?;
+            show(&open(home)?.create(&name, &grant, now)?, "revoke it with `portcullis key revoke")
+        }
+        Action::List { home } => list(&open(home)?.list()?, now),
+        Action::Rotate { wanted, grace, home } => {
+            let key = open(home)?.rotate(&wanted, grace.unwrap_or_default(), now)?;
+            show(&key, "make another one with `portcullis key rotate")
+        }
         Action::Revoke { wanted, home } => {
             let KeyInfo { id, name, .. } = open(home)?.revoke(&wanted)?;
             Ok(print::page(&format!("revoked the key `{name}` ({id})"))?)
@@ -65,26 +95,78 @@ pub(super) fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
     }
 }
 
-fn create(store: &KeyStore, name: &str) -> anyhow::Result<()> {
-    let key = store.create(name, Timestamp::now())?;
-    // A key that nobody saw is of no use, and its name is taken.
-    print::out(key.secret.expose_secret()).with_context(|| {
-        format!("the new key could not be printed\n(hint: revoke it with `portcullis key revoke {}`)", key.id)
-    })?;
+/// `way_out` is what to do with a key that nobody saw.
+fn show(key: &NewKey, way_out: &str) -> anyhow::Result<()> {
+    print::out(key.secret.expose_secret())
+        .with_context(|| format!("the new key could not be printed\n(hint: {way_out} {}`)", key.id))?;
     print::note(&format!(
-        "This is the key `{name}` ({}). It is not kept and will not be shown again.",
-        key.id
+        "This is the key `{}` ({}). It is not kept and will not be shown again.",
+        key.name, key.id
     ));
     Ok(())
 }
 
-fn list(keys: &[KeyInfo]) -> anyhow::Result<()> {
+fn list(keys: &[KeyInfo], now: Timestamp) -> anyhow::Result<()> {
     if keys.is_empty() {
         print::note("There is no key yet (hint: `portcullis key create --name my-app`).");
         return Ok(());
     }
     let widest = keys.iter().map(|key| key.name.chars().count()).max().unwrap_or(0);
-    let lines: Vec<_> =
-        keys.iter().map(|key| format!("{}  {:widest$}  {}", key.id, key.name, key.created)).collect();
-    Ok(print::page(&lines.join("\n"))?)
+    let line = |key: &KeyInfo| {
+        format!("{}  {:widest$}  {}  {}", key.id, key.name, key.created, words(&key.grant, now))
+    };
+    Ok(print::page(&keys.iter().map(line).collect::<Vec<_>>().join("\n"))?)
+}
+
+/// What a key may do, in one line: the profile, and whatever is not the default.
+fn words(grant: &Grant, now: Timestamp) -> String {
+    let Grant { profile, models, scopes, limits, expires } = grant;
+    let mut words = vec![match profile {
+        Profile::Chat => "chat".to_owned(),
+        wider => format!("up to {wider}"),
+    }];
+    if !models.is_empty() {
+        words.push(format!("models {}", models.iter().cloned().collect::<Vec<_>>().join(" ")));
+    }
+    if *scopes != Grant::default().scopes {
+        let scopes = scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        words.push(format!("scopes {}", if scopes.is_empty() { "none" } else { &scopes }));
+    }
+    words.extend(limits.turns.map(|most| format!("{most} turns at once")));
+    words.extend(limits.requests_per_minute.map(|most| format!("{most} requests a minute")));
+    words.extend(limits.tokens_per_minute.map(|most| format!("{most} tokens a minute")));
+    words.extend(expires.map(|expires| {
+        let verb = if grant.is_expired(now) { "expired" } else { "expires" };
+        format!("{verb} {expires}")
+    }));
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_access::{KeyLimits, Scope};
+
+    use super::*;
+
+    #[test]
+    fn a_grant_in_words() {
+        let now: Timestamp = "2026-02-03T04:05:06Z".parse().unwrap();
+        assert_eq!(words(&Grant::default(), now), "chat");
+        let narrow = Grant {
+            profile: Profile::Work,
+            models: ["codex".to_owned(), "gpt-5.5".to_owned()].into(),
+            scopes: [Scope::Inference].into(),
+            limits: KeyLimits {
+                turns: 2.try_into().ok(),
+                requests_per_minute: 60.try_into().ok(),
+                tokens_per_minute: 1000.try_into().ok(),
+            },
+            expires: Some(now),
+        };
+        assert_eq!(
+            words(&narrow, now),
+            "up to work, models codex gpt-5.5, scopes inference, 2 turns at once, 60 requests a minute, \
+             1000 tokens a minute, expired 2026-02-03T04:05:06Z"
+        );
+    }
 }

@@ -95,9 +95,10 @@ fn aliases(reader: &mut Reader, default_model: &str) -> BTreeMap<String, Alias> 
         }
         let model: Option<String> = reader.at(&path("model"));
         let effort = reader.at(&path("effort"));
+        let profile = reader.at(&path("profile"));
         match model {
             Some(model) => {
-                aliases.insert(name, Alias { model, effort });
+                aliases.insert(name, Alias { model, effort, profile });
             }
             None if !has_model => {
                 let problem = Problem::of_key(place, shown, "names no model");
@@ -109,12 +110,14 @@ fn aliases(reader: &mut Reader, default_model: &str) -> BTreeMap<String, Alias> 
     // A default gives way as a whole: its effort must not leak into an alias that the user made.
     for (name, effort) in [("codex", None), ("codex-high", Some("high"))] {
         if !aliases.contains_key(name) {
-            let alias = Alias { model: default_model.to_owned(), effort: effort.map(str::to_owned) };
+            let alias =
+                Alias { model: default_model.to_owned(), effort: effort.map(str::to_owned), profile: None };
             let mut note = |key: &str, value: Option<String>| {
                 reader.note(format!("aliases.{name}.{key}"), value, Origin::Default, None);
             };
             note("model", Some(alias.model.show()));
             note("effort", alias.effort.as_ref().map(Meaning::show));
+            note("profile", None);
             aliases.insert(name.to_owned(), alias);
         }
     }

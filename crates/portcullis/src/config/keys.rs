@@ -134,6 +134,12 @@ static KEYS: &[Key] = &[
     ),
     key("aliases.<name>.model", "text", Unset, "The model that this name stands for; required."),
     key("aliases.<name>.effort", "text", Unset, "The reasoning effort that this name stands for."),
+    key(
+        "aliases.<name>.profile",
+        "`chat`, `read` or `work`",
+        Unset,
+        "What turns under this name may touch at most; without it, what the key allows.",
+    ),
 ];
 
 /// The table's entry of this exact name.

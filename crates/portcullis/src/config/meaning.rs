@@ -11,6 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::given::{Given, Scalar, quote};
 use super::quantity::{parse_duration, show_duration};
+use portcullis_agent::Profile;
 use portcullis_openai::chat::Sampling;
 
 use super::{BaseUrl, ByteSize, Hosts, LogFilter, LogFormat};
@@ -206,6 +207,18 @@ impl Meaning for Sampling {
     }
     fn show(&self) -> String {
         quote(if *self == Self::Ignore { "ignore" } else { "reject" })
+    }
+}
+
+impl Meaning for Profile {
+    const KIND: &'static str = "`chat`, `read` or `work`";
+    const EXPECTED: &'static str = Self::KIND;
+
+    fn of(given: &Given) -> Option<Self> {
+        given.text()?.parse().ok()
+    }
+    fn show(&self) -> String {
+        quote(self.word())
     }
 }
 

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use portcullis_agent::Profile;
 use portcullis_openai::chat::Sampling;
 use secrecy::SecretString;
 
@@ -173,6 +174,8 @@ impl LogFilter {
 pub(crate) struct Alias {
     pub(crate) model: String,
     pub(crate) effort: Option<String>,
+    /// What its turns may touch at most.
+    pub(crate) profile: Option<Profile>,
 }
 
 /// An http or https URL with a host, without credentials, query, fragment or trailing slash.

@@ -60,7 +60,7 @@ impl Display for ByteSize {
 }
 
 /// Reads `30s` or `1h30m`: parts from large to small, each unit at most once, more than nothing.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let mut units = DURATIONS.iter();
     let (mut rest, mut total) = (text, 0u64);
     while !rest.is_empty() {

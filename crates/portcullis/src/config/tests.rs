@@ -73,8 +73,10 @@ fn defaults() {
     log.level = "info"                                     # default
     aliases.codex.model = "gpt-5.5"                        # default
     # aliases.codex.effort is not set
+    # aliases.codex.profile is not set
     aliases.codex-high.model = "gpt-5.5"                   # default
     aliases.codex-high.effort = "high"                     # default
+    # aliases.codex-high.profile is not set
     "#);
 }
 
@@ -136,12 +138,16 @@ codex = { model = "mine" }
     log.level = "info,portcullis_http=debug"        # environment variable PORTCULLIS__LOG__LEVEL (default "info")
     aliases.codex.model = "mine"                    # DIR/portcullis.toml:17
     # aliases.codex.effort is not set
+    # aliases.codex.profile is not set
     aliases.fast.model = "m"                        # environment variable PORTCULLIS__ALIASES__FAST
     aliases.fast.effort = "minimal"                 # environment variable PORTCULLIS__ALIASES__FAST
+    # aliases.fast.profile is not set
     aliases."gpt-4.1".model = "gpt-5.5"             # DIR/portcullis.toml:18
     aliases."gpt-4.1".effort = "medium"             # environment variable PORTCULLIS__ALIASES__GPT-4.1__EFFORT
+    # aliases."gpt-4.1".profile is not set
     aliases.codex-high.model = "5"                  # default
     aliases.codex-high.effort = "high"              # default
+    # aliases.codex-high.profile is not set
     "#);
 }
 
@@ -282,9 +288,9 @@ slow = { effort = "high", modell = "gpt-5.5" }
       DIR/portcullis.toml:27:9: `log.level` cannot be "inof"
         expected `off`, `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,portcullis_http=debug`
       DIR/portcullis.toml:29:8: `aliases.fast` cannot be "gpt-5.5", it is a table
-        with `model`, `effort`
+        with `model`, `effort`, `profile`
       DIR/portcullis.toml:30:1: `aliases.empty` is empty
-        it can have `model`, `effort`
+        it can have `model`, `effort`, `profile`
       DIR/portcullis.toml:31:24: `aliases."my model"` is not a model name
         expected 1 to 128 letters, digits, `.`, `_`, `-`, `:` or `/`
       DIR/portcullis.toml:32:25: `aliases.codex-high` names no model
@@ -295,7 +301,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
         add `model`
       DIR/portcullis.toml:33:27: `aliases.slow.modell` is not known
         did you mean `model`?
-        known in `aliases.slow`: `model`, `effort`
+        known in `aliases.slow`: `model`, `effort`, `profile`
     "#);
 }
 

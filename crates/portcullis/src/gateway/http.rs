@@ -14,7 +14,8 @@ const IMAGES: usize = 16;
 
 pub(super) fn settings(config: &Config) -> Settings {
     let aliases = config.aliases.iter().map(|(name, alias)| {
-        let alias = Alias { model: alias.model.clone(), effort: alias.effort.clone() };
+        let alias =
+            Alias { model: alias.model.clone(), effort: alias.effort.clone(), profile: alias.profile };
         (name.clone(), alias)
     });
     Settings {

@@ -11,6 +11,7 @@ mod program;
 use std::net::TcpListener;
 
 use camino_tempfile::Utf8TempDir;
+use jiff::Timestamp;
 use portcullis_access::{KeyStore, Keys};
 
 use crate::program::{Program, codex};
@@ -26,7 +27,7 @@ fn a_new_key_is_alone_on_stdout() {
     assert!(text.starts_with("pcl_") && !text.contains(char::is_whitespace), "{made:?}");
     assert!(made.stderr.contains("`my app`") && !made.stderr.contains(text), "{made:?}");
     let keys = Keys::open(KeyStore::open(state.path()).unwrap().path()).unwrap();
-    assert_eq!(keys.authenticate(text).unwrap().name, "my app");
+    assert_eq!(keys.authenticate(text, Timestamp::now()).unwrap().name, "my app");
 
     let again = key(&["key", "create", "--name", "my app"]);
     assert_eq!((again.code, again.stdout.as_str()), (1, ""));
@@ -38,8 +39,45 @@ fn a_new_key_is_alone_on_stdout() {
 
     let revoked = key(&["key", "revoke", "my app"]);
     assert_eq!(revoked.code, 0, "{revoked:?}");
-    assert!(keys.authenticate(text).is_err());
+    assert!(keys.authenticate(text, Timestamp::now()).is_err());
     assert_eq!(key(&["key", "revoke", "my app"]).code, 1);
+}
+
+#[test]
+fn a_key_is_narrowed_listed_and_rotated() {
+    let state = Utf8TempDir::new().unwrap();
+    let key = |args: &[&str]| Program::new(args).args(["--state-dir", state.path().as_str()]).output();
+    let narrow =
+        ["--profile", "read", "--model", "codex", "--scope", "inference", "--turns", "2", "--expires", "30d"];
+    let made = key(&[&["key", "create", "--name", "ci"][..], &narrow].concat());
+    assert_eq!(made.code, 0, "{made:?}");
+    let listed = key(&["key", "list"]).stdout;
+    assert!(
+        listed.contains("  up to read, models codex, scopes inference, 2 turns at once, expires 20"),
+        "{listed}"
+    );
+
+    let rotated = key(&["key", "rotate", "ci", "--grace", "1h"]);
+    assert_eq!(rotated.code, 0, "{rotated:?}");
+    let keys = Keys::open(KeyStore::open(state.path()).unwrap().path()).unwrap();
+    for text in [&made.stdout, &rotated.stdout] {
+        let principal = keys.authenticate(text.trim_end(), Timestamp::now()).unwrap();
+        assert_eq!((principal.name.as_str(), principal.grant.profile.word()), ("ci", "read"));
+    }
+    assert_eq!(key(&["key", "list"]).stdout, listed);
+
+    for (wrong, told) in [
+        (["--profile", "root"], "a profile is one of `chat`, `read`, `work`"),
+        (["--scope", "all"], "a scope is one of `inference`, `images`, `metrics`, `operator`"),
+        (["--turns", "0"], "number would be zero"),
+        (["--expires", "tomorrow"], "expected a time from now such as `12h`"),
+    ] {
+        let refused = key(&[&["key", "create", "--name", "x"][..], &wrong].concat());
+        assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{wrong:?}: {refused:?}");
+        assert!(refused.stderr.contains(told), "{wrong:?}: {refused:?}");
+    }
+    let past = key(&["key", "create", "--name", "x", "--expires", "2020-01-01"]);
+    assert!(past.code == 1 && past.stderr.contains("would have expired already"), "{past:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use anyhow::Context as _;
 use camino::Utf8Path;
 use jiff::Timestamp;
-use portcullis_access::{KeyError, KeyStore, Keys, NewKey};
+use portcullis_access::{Grant, KeyError, KeyStore, Keys, NewKey};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// The key of the last demo in this state directory, or a new one if the store knows that one no more.
@@ -19,7 +19,7 @@ pub(super) fn keep(state: &Utf8Path) -> anyhow::Result<SecretString> {
     let store = KeyStore::open(state)?;
     let path = state.join("demo-key");
     if let Ok(text) = fs::read_to_string(&path)
-        && Keys::open(store.path())?.authenticate(text.trim()).is_ok()
+        && Keys::open(store.path())?.authenticate(text.trim(), Timestamp::now()).is_ok()
     {
         return Ok(SecretString::from(text.trim()));
     }
@@ -33,7 +33,7 @@ fn create(store: &KeyStore) -> Result<NewKey, KeyError> {
     let mut tries = 1;
     loop {
         let name = if tries == 1 { "demo".to_owned() } else { format!("demo-{tries}") };
-        match store.create(&name, Timestamp::now()) {
+        match store.create(&name, &Grant::default(), Timestamp::now()) {
             Err(KeyError::NameTaken { .. }) => tries += 1,
             done => return done,
         }
