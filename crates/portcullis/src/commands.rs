@@ -2,12 +2,16 @@
 
 mod audit;
 mod cell;
+mod completions;
 mod config;
 mod demo;
+mod init;
 mod key;
 mod lab;
 mod login;
+mod man;
 mod serve;
+mod status;
 
 use anyhow::Context as _;
 
@@ -33,19 +37,27 @@ First steps:
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Init(init::Args),
     Serve(serve::Args),
     Demo(demo::Args),
+    Status(status::Args),
     Key(key::Args),
     Login(login::Args),
     Config(config::Args),
     Audit(audit::Args),
     Lab(lab::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     Cell(cell::Args),
 }
 
 /// Runs the command to its end.
 pub(crate) fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
     match cli.command {
+        Command::Init(args) => init::run(args, environment),
+        Command::Status(args) => wait_for(status::run(args, environment)),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Serve(args) => wait_for(serve::run(args, environment)),
         Command::Demo(args) => wait_for(demo::run(args, environment)),
         Command::Key(args) => key::run(args, environment),

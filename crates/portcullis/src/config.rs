@@ -6,6 +6,7 @@
 //! - `keys`: the table of everything that can be set; it also makes the reference page.
 //! - `layers`: lays file, environment and flags over each other, and refuses what is not in the table.
 //! - `given`, `meaning`, `quantity`: what a text or number means: an address, a duration, a URL.
+//! - `template`, `schema`: the table as a file to be edited, and for editors.
 //! - `build`: reads each key once, applies defaults and the rules between keys.
 //!
 //! Problems are collected, not thrown one at a time: who edits a file wants to hear of all mistakes at once.
@@ -21,7 +22,9 @@ mod problem;
 mod provider;
 mod quantity;
 mod reader;
+mod schema;
 mod show;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +38,8 @@ pub(crate) use model::{
 pub(crate) use place::{Origin, Place};
 pub(crate) use problem::{ConfigErrors, Problem};
 pub(crate) use quantity::{ByteSize, parse_duration};
+pub(crate) use schema::json_schema;
+pub(crate) use template::template;
 
 /// Where configuration comes from.
 #[derive(Clone, Default)]

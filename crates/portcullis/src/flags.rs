@@ -77,7 +77,8 @@ impl Layers {
     }
 }
 
-fn default_file(environment: &Environment) -> Option<Utf8PathBuf> {
+/// The configuration file that is read when none is named.
+pub(crate) fn default_file(environment: &Environment) -> Option<Utf8PathBuf> {
     let config_home = environment.dir("XDG_CONFIG_HOME").map(Utf8PathBuf::from);
     let below = config_home.or_else(|| environment.dir("HOME").map(|home| home.join(".config")))?;
     Some(below.join("portcullis/portcullis.toml"))

@@ -32,7 +32,7 @@ use tracing::{info, warn};
 
 pub(crate) use audit::dir as audit_dir;
 pub(crate) use codex::find as find_codex;
-pub(crate) use listen::listen_error;
+pub(crate) use listen::{listen_error, reachable};
 pub(crate) use state::StateDir;
 pub(crate) use upstream::KeyFileError;
 
@@ -79,6 +79,7 @@ impl Gateway {
         let codex_version = binary.version.clone();
         let listener = listen::listen(config.http.bind).await?;
         let address = listener.local_addr().context("the listener has no address")?;
+        state.listens_on(address)?;
         let kept = Arc::new(store::open(config, &state).await?);
         let upstream = upstream::open(&config.provider).await?;
         let audit = audit::start(&config.audit, state.path())?;

@@ -2,7 +2,7 @@
 
 use camino::Utf8PathBuf;
 
-use crate::config::reference_markdown;
+use crate::config::{json_schema, reference_markdown};
 use crate::environment::Environment;
 use crate::flags::Layers;
 use crate::print;
@@ -22,7 +22,8 @@ const EXAMPLES: &str = "\
 Examples:
   portcullis config show
   portcullis config check --config /etc/portcullis/portcullis.toml
-  portcullis config reference > configuration.md";
+  portcullis config reference > configuration.md
+  portcullis config schema > portcullis.schema.json";
 
 #[derive(clap::Subcommand)]
 enum Action {
@@ -32,6 +33,8 @@ enum Action {
     Check(File),
     /// Print everything that can be set, as Markdown.
     Reference,
+    /// Print a JSON schema of the file, for editors.
+    Schema,
 }
 
 #[derive(clap::Args)]
@@ -53,6 +56,7 @@ pub(super) fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
             }
         },
         Action::Reference => reference_markdown(),
+        Action::Schema => json_schema(),
     };
     Ok(print::page(&text)?)
 }

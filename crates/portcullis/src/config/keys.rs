@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Stands for a name of the user's own in [`Key::name`].
-const FREE: &str = "<name>";
+pub(super) const FREE: &str = "<name>";
 
 /// One thing that can be set.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(super) struct Key {
     /// The kind of value, as the reference says it and as the reading type has it.
     pub(super) kind: &'static str,
     pub(super) default: Standard,
-    what: &'static str,
+    pub(super) what: &'static str,
 }
 
 /// What holds when a key is not set.
@@ -43,7 +43,7 @@ const fn key(name: &'static str, kind: &'static str, default: Standard, what: &'
 use Standard::{Computed, Text, Unset};
 
 /// In the order in which `config show` and the reference print them.
-static KEYS: &[Key] = &[
+pub(super) static KEYS: &[Key] = &[
     key("http.bind", "address", Text("127.0.0.1:8320"), "Where the gateway listens."),
     key(
         "state.dir",

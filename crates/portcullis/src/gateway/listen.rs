@@ -1,7 +1,7 @@
 //! The port, and what to say when it cannot be had.
 
 use std::io::{Error, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::anyhow;
 use tokio::net::TcpListener;
@@ -24,5 +24,29 @@ pub(crate) fn listen_error(address: SocketAddr, error: Error, elsewhere: &str) -
             "the port {port} on {ip} may not be used\n(hint: choose one above 1023 with --bind{elsewhere})"
         )),
         _ => anyhow::Error::new(error).context(format!("failed to listen on {address}")),
+    }
+}
+
+/// An address that a client on this machine can use: `0.0.0.0` is none.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_can_be_used() {
+        for (bound, shown) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("10.0.0.1:3", "10.0.0.1:3")]
+        {
+            assert_eq!(reachable(bound.parse().unwrap()).to_string(), shown);
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The state directory: for its owner alone, and for one gateway at a time.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::{ErrorKind, Read as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 
 use anyhow::{Context as _, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,7 +15,15 @@ use rustix::io::Errno;
 #[derive(Debug)]
 pub(crate) struct StateDir {
     path: Utf8PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+/// A gateway that has claimed a state directory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Running {
+    pub(crate) pid: u32,
+    /// Not known while it starts.
+    pub(crate) address: Option<SocketAddr>,
 }
 
 impl StateDir {
@@ -27,14 +36,37 @@ impl StateDir {
         let opened =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file);
         let failed = || format!("failed to lock `{file}`");
-        let mut lock = opened.with_context(failed)?;
+        let lock = opened.with_context(failed)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(taken(path, &mut lock)),
+            Err(Errno::WOULDBLOCK) => return Err(taken(path, &lock)),
             Err(errno) => return Err(errno).with_context(failed),
         }
-        write_pid(&mut lock).with_context(failed)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        write_down(&lock, &format!("{}\n", std::process::id())).with_context(failed)?;
+        Ok(Self { path: path.to_owned(), lock })
+    }
+
+    /// Lets `portcullis status` know where the gateway listens.
+    pub(crate) fn listens_on(&self, address: SocketAddr) -> anyhow::Result<()> {
+        let text = format!("{}\n{address}\n", std::process::id());
+        write_down(&self.lock, &text)
+            .with_context(|| format!("failed to write to the lock of `{}`", self.path))
+    }
+
+    /// The gateway that has claimed this directory, if one has.
+    pub(crate) fn running(path: &Utf8Path) -> anyhow::Result<Option<Running>> {
+        let file = path.join("gateway.lock");
+        let lock = match File::open(&file) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("failed to open `{file}`")),
+        };
+        // Shared, so that two who look do not see each other; and given back at once.
+        match flock(&lock, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(None),
+            Err(Errno::WOULDBLOCK) => Ok(read_running(&lock)),
+            Err(errno) => Err(errno).with_context(|| format!("failed to look at `{file}`")),
+        }
     }
 
     /// Where it is.
@@ -43,18 +75,24 @@ impl StateDir {
     }
 }
 
-fn write_pid(lock: &mut File) -> std::io::Result<()> {
-    lock.set_len(0)?;
-    writeln!(lock, "{}", std::process::id())
+fn write_down(lock: &File, text: &str) -> std::io::Result<()> {
+    lock.write_all_at(text.as_bytes(), 0)?;
+    lock.set_len(text.len() as u64)
 }
 
-fn taken(path: &Utf8Path, lock: &mut File) -> anyhow::Error {
+/// What is written there; `None` when a gateway that has just started has not come so far.
+fn read_running(lock: &File) -> Option<Running> {
     let mut text = String::new();
-    // Only for the message: a gateway that has just started may not have written its pid yet.
-    let _ = lock.take(32).read_to_string(&mut text);
-    let other = match text.trim().parse::<u32>() {
-        Ok(pid) => format!("another gateway (process {pid})"),
-        Err(_) => "another gateway".to_owned(),
+    lock.take(128).read_to_string(&mut text).ok()?;
+    let mut lines = text.lines();
+    let pid = lines.next()?.parse().ok()?;
+    Some(Running { pid, address: lines.next().and_then(|address| address.parse().ok()) })
+}
+
+fn taken(path: &Utf8Path, lock: &File) -> anyhow::Error {
+    let other = match read_running(lock) {
+        Some(Running { pid, .. }) => format!("another gateway (process {pid})"),
+        None => "another gateway".to_owned(),
     };
     anyhow!(
         "{other} uses the state directory `{path}`\n(hint: stop it, or give this one its own with --state-dir DIR)"
@@ -80,7 +118,13 @@ mod tests {
             refused.starts_with(&format!("another gateway (process {})", std::process::id())),
             "{refused}"
         );
+        let pid = std::process::id();
+        let running = |path| StateDir::running(path).unwrap();
+        assert_eq!(running(&path), Some(Running { pid, address: None }));
+        claimed.listens_on("[::1]:80".parse().unwrap()).unwrap();
+        assert_eq!(running(&path), Some(Running { pid, address: Some("[::1]:80".parse().unwrap()) }));
         drop(claimed);
+        assert_eq!((running(&path), running(dir.path())), (None, None));
         StateDir::claim(&path).unwrap();
     }
 }

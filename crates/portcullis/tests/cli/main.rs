@@ -6,6 +6,7 @@
 )]
 
 mod demo;
+mod operate;
 mod program;
 
 use std::net::TcpListener;
@@ -114,7 +115,20 @@ fn the_default_file_is_found_and_flags_are_stronger() {
 
 #[test]
 fn usage_is_told_by_help_and_by_exit_codes() {
-    for args in [&[][..], &["serve"], &["demo"], &["lab"], &["key"], &["login"], &["config"], &["audit"]] {
+    for args in [
+        &[][..],
+        &["serve"],
+        &["demo"],
+        &["lab"],
+        &["key"],
+        &["login"],
+        &["config"],
+        &["audit"],
+        &["init"],
+        &["status"],
+        &["completions"],
+        &["man"],
+    ] {
         let help = Program::new(args).args(["--help"]).output();
         assert_eq!(help.code, 0, "{help:?}");
         let examples = if args.is_empty() { "First steps:" } else { "Examples:" };

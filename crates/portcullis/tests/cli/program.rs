@@ -43,6 +43,11 @@ impl Program {
         self
     }
 
+    pub(crate) fn args_slice(mut self, args: &[&str]) -> Self {
+        self.0.args(args);
+        self
+    }
+
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
         self

@@ -2,9 +2,11 @@
 //!
 //! It shows the key, which nothing else ever does after its making; see `key` for where its text is kept.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::gateway::reachable;
 
 const QUESTION: &str = r#"{"model":"codex","stream":true,"messages":[{"role":"user","content":"What is 12*7? And what are you?"}]}"#;
 
@@ -29,28 +31,4 @@ Try it in another terminal; the answer streams word by word:
 Stop it with Ctrl-C. For a real model: `portcullis login`, then `portcullis serve`.
 "
     )
-}
-
-/// An address that a client on this machine can use: `0.0.0.0` is none.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_address_can_be_used() {
-        for (bound, shown) in
-            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("10.0.0.1:3", "10.0.0.1:3")]
-        {
-            assert_eq!(reachable(bound.parse().unwrap()).to_string(), shown);
-        }
-    }
 }

@@ -1,0 +1,102 @@
+//! What an operator does around a gateway: a first configuration, its state, completions, the manual.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use camino_tempfile::Utf8TempDir;
+
+use crate::program::{Program, codex};
+
+#[test]
+fn init_writes_a_configuration_once() {
+    let home = Utf8TempDir::new().unwrap();
+    let init =
+        |args: &[&str]| Program::new(&["init"]).args_slice(args).env("HOME", home.path().as_str()).output();
+    let file = home.path().join(".config/portcullis/portcullis.toml");
+
+    let wrong = init(&["--model", " "]);
+    assert_eq!((wrong.code, file.exists()), (78, false), "{wrong:?}");
+
+    let made = init(&["--bind", "127.0.0.1:9000", "--model", "gpt-6", "--provider", "lab"]);
+    assert_eq!((made.code, made.stdout.trim()), (0, format!("Wrote `{file}`.").as_str()), "{made:?}");
+    assert!(made.stderr.starts_with("Next:\n  portcullis login\n"), "{made:?}");
+    assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+    let shown = Program::new(&["config", "show"]).env("HOME", home.path().as_str()).output().stdout;
+    for expected in ["http.bind = \"127.0.0.1:9000\"", "codex.model = \"gpt-6\"", "provider.kind = \"lab\""] {
+        let line = shown.lines().find(|line| line.starts_with(expected)).unwrap_or_else(|| panic!("{shown}"));
+        assert!(line.contains(file.as_str()), "{line}");
+    }
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    let again = init(&[]);
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(
+        again.stderr.contains("which is left as it is\n(hint: choose another with --config FILE)"),
+        "{again:?}"
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+
+    let other = home.path().join("o/other.toml");
+    let made = init(&["--yes", "--config", other.as_str()]);
+    assert!(made.stderr.contains(&format!("portcullis serve --config {other}")), "{made:?}");
+    let checked =
+        Program::new(&["config", "check", "--config", other.as_str()]).env("HOME", "/nowhere").output();
+    assert_eq!(checked.code, 0, "{checked:?}");
+}
+
+#[test]
+fn status_tells_whether_a_gateway_is_ready() {
+    let dir = Utf8TempDir::new().unwrap();
+    let state = dir.path().join("state");
+    let status =
+        |args: &[&str]| Program::new(&["status", "--state-dir", state.as_str()]).args_slice(args).output();
+    let none = status(&[]);
+    assert_eq!((none.code, none.stdout.as_str()), (1, ""));
+    assert!(none.stderr.starts_with("error: no gateway runs on the state directory"), "{none:?}");
+    assert_eq!(status(&["--json"]).stdout, "{\"running\":false,\"ready\":false}\n");
+
+    let codex = codex();
+    let serve = ["serve", "--provider", "lab", "--bind", "0.0.0.0:0", "--codex-bin", codex.as_str()];
+    let gateway = Program::new(&serve).args(["--state-dir", state.as_str()]).start();
+    gateway.told("Ready for turns");
+    let told = status(&[]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(
+        told.stdout.starts_with(&format!("A gateway (process {}) listens on 0.0.0.0:", gateway.pid())),
+        "{told:?}"
+    );
+    for expected in [
+        "  ok       worker         ready\n",
+        "  ok       audit          ",
+        "  weakened the gateway listens on 0.0.0.0",
+    ] {
+        assert!(told.stdout.contains(expected), "{told:?}");
+    }
+    let json = status(&["--json"]);
+    assert!(json.stdout.contains("\"ready\":true"), "{json:?}");
+    gateway.interrupt();
+    assert_eq!(gateway.end().code, 0);
+    assert_eq!(status(&[]).code, 1);
+}
+
+#[test]
+fn completions_and_the_manual_know_every_command() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let told = Program::new(&["completions", shell]).output();
+        assert_eq!(told.code, 0, "{told:?}");
+        assert!(told.stdout.contains("revoke") && told.stdout.contains("audit"), "{shell}: {told:?}");
+    }
+    let page = Program::new(&["man"]).output();
+    assert_eq!(page.code, 0, "{page:?}");
+    let headings: Vec<_> = page.stdout.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
+    for expected in [
+        "NAME",
+        "SYNOPSIS",
+        "\"PORTCULLIS SERVE\"",
+        "\"PORTCULLIS KEY CREATE\"",
+        "\"PORTCULLIS AUDIT VERIFY\"",
+    ] {
+        assert!(headings.contains(&expected), "{headings:?}");
+    }
+    let schema = Program::new(&["config", "schema"]).output();
+    assert!(schema.stdout.starts_with("{\n") && schema.stdout.contains("\"deadline\""), "{schema:?}");
+}
