@@ -76,3 +76,63 @@ impl Options {
         self.push(&["--size", &bytes.to_string(), "--tmpfs", target.as_str()]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Level, Limits, Mount, Syscalls};
+
+    #[test]
+    fn the_order_of_options() {
+        let mount =
+            |path: &str, access| Mount { source: format!("/a{path}").into(), target: path.into(), access };
+        let file = SmallFile { target: "/etc/hosts".into(), text: "127.0.0.1 cell".into() };
+        let cell = Cell {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), "--proc".into()],
+            cwd: "/workspace".into(),
+            level: Level::Namespaces,
+            bwrap: Some("/bwrap".into()),
+            mounts: vec![mount("/usr", Access::ReadOnly), mount("/workspace", Access::ReadWrite)],
+            files: Vec::new(),
+            tmpfs: vec![Tmpfs { target: "/tmp".into(), bytes: 1 << 20 }],
+            network: Network::None,
+            limits: Limits { processes: 1, memory_bytes: None, open_files: 1, file_bytes: None },
+            user: None,
+            syscalls: Syscalls::Hands,
+        };
+        let handed = Handed { files: vec![(7, &file)], filters: vec![8, 9] };
+        let lines = options(&cell, &handed).join(" ").replace(" --", "\n--");
+        insta::assert_snapshot!(lines, @r"
+        --unshare-user
+        --unshare-pid
+        --unshare-ipc
+        --unshare-uts
+        --unshare-cgroup-try
+        --unshare-net
+        --die-with-parent
+        --new-session
+        --hostname cell
+        --tmpfs /
+        --ro-bind /a/usr /usr
+        --bind /a/workspace /workspace
+        --proc /proc
+        --dev /dev
+        --size 67108864
+        --tmpfs /dev/shm
+        --size 1048576
+        --tmpfs /tmp
+        --perms 0444
+        --ro-bind-data 7 /etc/hosts
+        --remount-ro /dev
+        --remount-ro /
+        --chdir /workspace
+        --add-seccomp-fd 8
+        --add-seccomp-fd 9
+        ");
+        assert_eq!(command(&cell, 10), ["--args", "10", "--", "/bin/sh", "-c", "--proc"]);
+
+        let shared = Cell { network: Network::Ports { tcp: vec![1], names: false }, ..cell };
+        assert!(!options(&shared, &handed).contains(&"--unshare-net".to_owned()));
+    }
+}

@@ -41,7 +41,7 @@ pub fn enter(order: &str) -> Result<Infallible, EnterError> {
 
     user::become_(user)?;
     parent::die_with(parent, Signal::KILL)?;
-    let mut missing = limits::set(&cell.limits, user.uid, counted)?;
+    let mut missing = limits::set(&cell.limits, user, cell.level, counted)?;
     set_no_new_privs(true).map_err(EnterError::refused("give up new privileges"))?;
     missing.extend(rules.enforce(cell.network != Network::None)?);
     Report { level: cell.level, landlock: landlock::abi(), cgroup, missing }.say();

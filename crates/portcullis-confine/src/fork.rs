@@ -14,13 +14,11 @@ pub(crate) enum Side {
 
 pub(crate) fn fork() -> io::Result<Side> {
     // SAFETY: there is one thread, so that no lock is held by somebody who does not exist in the child.
-    match unsafe { libc::fork() } {
-        0 => Ok(Side::Child),
-        pid => match Pid::from_raw(pid).filter(|_| pid > 0) {
-            Some(child) => Ok(Side::Parent { child }),
-            None => Err(io::Error::last_os_error()),
-        },
+    let pid = unsafe { libc::fork() };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
     }
+    Ok(Pid::from_raw(pid).map_or(Side::Child, |child| Side::Parent { child }))
 }
 
 /// Whether another process may be started now.

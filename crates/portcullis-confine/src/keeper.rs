@@ -23,6 +23,9 @@ pub(crate) fn stay_behind() -> Result<u32, EnterError> {
     let keeper = getpid();
     set_child_subreaper(Some(keeper)).map_err(EnterError::refused("become a subreaper"))?;
     let blocked = Blocked::new().map_err(EnterError::refused("wait for signals"))?;
+    // Not KILL any more, as there will be something left to do. It waits until it is asked for.
+    set_parent_process_death_signal(Some(Signal::HUP))
+        .map_err(EnterError::refused("ask for a death signal"))?;
     match fork().map_err(EnterError::refused("start a process"))? {
         Side::Child => {
             blocked.release().map_err(EnterError::refused("take signals"))?;
@@ -36,8 +39,6 @@ pub(crate) fn stay_behind() -> Result<u32, EnterError> {
 
 /// Waits for the program, ends what it left, and says the code to end with.
 fn keep(program: Pid, blocked: &Blocked) -> i32 {
-    // Not KILL, as for everybody else: there is something left to do. It may have come already; then HUP waits.
-    let _ = set_parent_process_death_signal(Some(Signal::HUP));
     let_go_of_the_pipes();
     let code = loop {
         match blocked.next() {

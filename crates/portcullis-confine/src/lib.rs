@@ -22,6 +22,7 @@ mod keeper;
 mod landlock;
 mod limits;
 mod parent;
+pub mod probe;
 mod report;
 mod signals;
 mod stage;

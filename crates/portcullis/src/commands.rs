@@ -10,6 +10,7 @@ mod key;
 mod lab;
 mod login;
 mod man;
+mod probe;
 mod serve;
 mod status;
 
@@ -49,6 +50,7 @@ enum Command {
     Completions(completions::Args),
     Man(man::Args),
     Cell(cell::Args),
+    Probe(probe::Args),
 }
 
 /// Runs the command to its end.
@@ -66,6 +68,7 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
         Command::Config(args) => config::run(args, environment),
         Command::Lab(args) => wait_for(lab::run(args)),
         Command::Cell(args) => cell::run(&args),
+        Command::Probe(args) => probe::run(&args),
     }
 }
 
