@@ -13,10 +13,10 @@ CODEX_INSTALLED := tools/codex/node_modules/.package-lock.json
 include tests/clients/clients.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build codex bench test lint
+.PHONY: help demo build codex bench bench-litellm faults test lint
 
 help: ## Say what can be made.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: codex build ## Start the gateway on the built-in demo model. No login, no configuration.
 	@exec '$(TARGET_DIR)/release/portcullis' demo --codex-bin $(CODEX) $(ARGS)
@@ -31,8 +31,21 @@ $(CODEX_INSTALLED): tools/codex/package-lock.json
 	$(NPM) ci --no-audit --no-fund --prefix tools/codex
 	@touch $@
 
-bench: codex ## Measure the gateway against driving the app-server directly.
-	$(CARGO) run --release --locked -p portcullis-bench
+# The gateway is built alone, as `make build` does: what is measured is what is shipped.
+bench: codex build ## Measure the gateway; ARGS=--quick only shows that the measurements work.
+	$(CARGO) build --release --locked -p portcullis-bench
+	'$(TARGET_DIR)/release/portcullis-bench' measure --commit "$$(git rev-parse --short HEAD)" $(ARGS)
+
+bench-litellm: $(TARGET_DIR)/bench-venv/.installed ## Install LiteLLM's proxy for `make bench`.
+
+$(TARGET_DIR)/bench-venv/.installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'litellm[proxy]==1.106.2'
+	@touch $@
+
+faults: codex build ## Break things under load for minutes; ARGS='--seed N' repeats a schedule.
+	$(CARGO) build --release --locked -p portcullis-bench
+	'$(TARGET_DIR)/release/portcullis-bench' faults $(ARGS)
 
 test: codex clients ## Run all tests, against the real Codex and with the official clients.
 	@if $(CARGO) nextest --version > /dev/null 2>&1; then set -x; $(CARGO) nextest run --workspace --locked; \

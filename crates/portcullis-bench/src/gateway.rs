@@ -1,121 +1,162 @@
-//! The whole gateway, in this process: keys, limits, log line and metrics on.
+//! The gateway: the real program, in a process of its own, with keys, limits, log and metrics as they are by default.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
-use camino::Utf8Path;
-use portcullis_access::{Grant, KeyStore, Keys};
-use portcullis_agent::{Deadline, Record};
-use portcullis_codex::{AppServer, CodexBinary, CustomProvider, Provider, Settings as CodexSettings};
-use portcullis_http::{Gateway, Keep, Metrics, Parking, Settings};
-use portcullis_lab::ModelServer;
-use portcullis_openai::chat;
-use portcullis_store::Memory;
-use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::json;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use anyhow::{Context as _, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use camino_tempfile::Utf8TempDir;
+use portcullis_supervisor::{Launch, Limits, Process, run_to_end};
 
-pub(crate) struct Gate {
-    url: String,
-    key: SecretString,
-    client: reqwest::Client,
-    agent: Arc<AppServer>,
-    stop: CancellationToken,
-    served: JoinHandle<std::io::Result<()>>,
+use crate::http::{Address, Connection};
+use crate::proc;
+
+/// How long it may take until it can run a turn.
+const READY: Duration = Duration::from_mins(1);
+/// How often it is asked meanwhile.
+const POLL: Duration = Duration::from_millis(1);
+
+/// How a gateway is started.
+pub(crate) struct Setup<'a> {
+    /// The gateway's program.
+    pub(crate) program: &'a Utf8Path,
+    /// The Codex program, or what stands in for it.
+    pub(crate) codex: &'a Utf8Path,
+    /// Where model requests go.
+    pub(crate) model: &'a str,
+    /// The most turns at once.
+    pub(crate) turns: usize,
+    /// More lines for its configuration.
+    pub(crate) more: &'a str,
+    /// Where it lives; a directory of its own where there is none.
+    pub(crate) dir: Option<Utf8PathBuf>,
+    /// How many descriptors it may have.
+    pub(crate) descriptors: Option<u32>,
 }
 
-impl Gate {
-    pub(crate) async fn start(
-        binary: &CodexBinary,
-        dir: &Utf8Path,
-        model: &ModelServer,
-    ) -> anyhow::Result<Self> {
-        let agent = Arc::new(AppServer::start(CodexSettings {
-            binary: binary.clone(),
-            worker_dir: dir.join("worker"),
-            login_home: dir.join("codex"),
-            provider: Provider::Custom(CustomProvider {
-                name: "lab".to_owned(),
-                base_url: model.base_url(),
-                requires_openai_auth: false,
-                key: None,
-                supports_websockets: false,
-                request_max_retries: Some(0),
-                stream_max_retries: Some(0),
-                stream_idle_timeout: None,
-                http_headers: BTreeMap::new(),
-                query_params: BTreeMap::new(),
-            }),
-            model: "gpt-5.5".to_owned(),
-            models: vec!["gpt-5.5".to_owned()],
-            turns: 64,
-            stop_grace: Duration::from_secs(2),
-        }));
-        let store = KeyStore::open(dir)?;
-        let key = store.create("bench", &Grant::default(), jiff::Timestamp::now())?.secret;
-        let metrics = Arc::new(Metrics::default());
-        let counter = Arc::clone(&metrics);
-        let kept = Arc::new(Memory::new(1 << 20));
-        let gateway = Gateway {
-            agent: Arc::new(Record::new(Deadline::new(Arc::clone(&agent)), counter)),
-            keys: Arc::new(Keys::open(store.path())?),
-            settings: Settings {
-                aliases: BTreeMap::new(),
-                deadline: Duration::from_mins(1),
-                keep: Keep { age: Duration::from_hours(1), bytes: 1 << 20 },
-                parking: Parking { most: 8, wait: Duration::from_mins(1) },
-                first_event: Duration::from_secs(15),
-                body_limit: 1 << 20,
-                chat: chat::Limits {
-                    messages: 1024,
-                    text: 1 << 20,
-                    tools: 128,
-                    tool_bytes: 1 << 16,
-                    images: chat::ImagePolicy { count: 4, bytes: 1 << 20, remote: false },
-                },
-                image_hosts: Vec::new(),
-                sampling: chat::Sampling::Ignore,
-            },
-            warnings: Vec::new(),
-            responses: Arc::clone(&kept) as _,
-            conversations: kept as _,
-            metrics,
-        };
-        let listener = portcullis_http::bind("127.0.0.1:0".parse()?).await?;
-        let url = format!("http://{}/v1/chat/completions", listener.local_addr()?);
-        let stop = CancellationToken::new();
-        #[expect(clippy::disallowed_methods, reason = "stop() waits for it")]
-        let served = tokio::task::spawn(portcullis_http::serve(
-            listener,
-            gateway,
-            stop.clone(),
-            Duration::from_secs(5),
-        ));
-        ensure!(agent.ready(crate::READY).await, "the worker did not become ready");
-        let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build()?;
-        Ok(Self { url, key, client, agent, stop, served })
-    }
+/// A running gateway.
+pub(crate) struct Gateway {
+    process: Process,
+    pub(crate) pid: u32,
+    pub(crate) address: Address,
+    dir: Utf8PathBuf,
+    _dir: Utf8TempDir,
+    /// From the start of its process until it answered at all.
+    pub(crate) alive_after: Duration,
+    /// From the start of its process until it could run a turn.
+    pub(crate) ready_after: Duration,
+}
 
-    /// One streamed answer: from the request to the first byte of the body; the rest is read, too.
-    pub(crate) async fn first_byte(&self) -> anyhow::Result<Duration> {
-        let body =
-            json!({"model": "gpt-5.5", "stream": true, "messages": [{"role": "user", "content": "Hi"}]});
+impl Gateway {
+    pub(crate) async fn start(setup: &Setup<'_>) -> anyhow::Result<Self> {
+        let own = camino_tempfile::tempdir()?;
+        let dir = setup.dir.clone().unwrap_or_else(|| own.path().to_owned());
+        let config = dir.join("portcullis.toml");
+        let state = dir.join("state");
+        std::fs::write(&config, configuration(setup, &state))?;
+        let key = new_key(setup.program, &config, &dir).await?;
+        let log = dir.join("log");
         let started = Instant::now();
-        let request = self.client.post(&self.url).bearer_auth(self.key.expose_secret()).json(&body);
-        let mut response = request.send().await?.error_for_status()?;
-        response.chunk().await?.context("the answer is empty")?;
-        let first = started.elapsed();
-        while response.chunk().await?.is_some() {}
-        Ok(first)
+        let limit = setup.descriptors.map(|most| format!("ulimit -n {most}; ")).unwrap_or_default();
+        // Through a shell, so that the log goes to a file as it does in production, and nobody here reads it.
+        let process = Process::spawn(&Launch {
+            program: "/bin/sh".into(),
+            args: [
+                "-c",
+                &format!(r#"{limit}exec "$0" serve --config "$1" 2> "$2""#),
+                setup.program.as_str(),
+                config.as_str(),
+                log.as_str(),
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            env: environment(),
+            cwd: dir.clone(),
+        })?;
+        let pid = process.pid();
+        let mut this = Self {
+            process,
+            pid,
+            address: Address { socket: ([127, 0, 0, 1], 0).into(), key, model: "gpt-5.5" },
+            dir,
+            _dir: own,
+            alive_after: Duration::ZERO,
+            ready_after: Duration::ZERO,
+        };
+        this.address.socket = this.listening(&log, started).await?;
+        let mut connection = Connection::open(&this.address).await?;
+        connection.get("/livez").await?;
+        this.alive_after = started.elapsed();
+        while connection.get("/readyz").await?.0 != 200 {
+            if started.elapsed() > READY {
+                bail!("the gateway does not become ready:\n{}", this.log());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        this.ready_after = started.elapsed();
+        Ok(this)
     }
 
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        self.stop.cancel();
-        self.served.await??;
-        Arc::into_inner(self.agent).context("somebody still holds the agent")?.shutdown().await;
-        Ok(())
+    /// Waits until the log says where it listens.
+    async fn listening(&self, log: &Utf8Path, started: Instant) -> anyhow::Result<SocketAddr> {
+        loop {
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            let address = text.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+            if let Some(Ok(address)) = address.map(str::parse) {
+                return Ok(address);
+            }
+            if started.elapsed() > READY || proc::rss(self.pid).is_err() {
+                bail!("the gateway did not start:\n{text}");
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    /// The home of its first worker.
+    pub(crate) fn worker_home(&self) -> anyhow::Result<Utf8PathBuf> {
+        let workers = self.dir.join("state/workers");
+        let homes = workers.read_dir_utf8()?.flatten().map(|entry| entry.path().join("home"));
+        homes.filter(|home| home.join("config.toml").is_file()).min().context("no worker has a home")
+    }
+
+    /// What its metrics say now.
+    pub(crate) async fn metrics(&self) -> anyhow::Result<String> {
+        let (_, text) = Connection::open(&self.address).await?.get("/metrics").await?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        self.process.stop(Duration::from_secs(15)).await;
+    }
+}
+
+fn configuration(setup: &Setup<'_>, state: &Utf8Path) -> String {
+    let Setup { codex, model, turns, more, .. } = setup;
+    format!(
+        "[http]\nbind = \"127.0.0.1:0\"\n\n[state]\ndir = \"{state}\"\n\n[codex]\nbin = \"{codex}\"\nmodel = \"gpt-5.5\"\n\n\
+         [provider]\nkind = \"custom\"\nname = \"lab\"\nbase_url = \"{model}\"\nrequest_max_retries = 0\n\
+         stream_max_retries = 0\n\n[limits]\nturns = {turns}\n\n{more}\n"
+    )
+}
+
+async fn new_key(program: &Utf8Path, config: &Utf8Path, cwd: &Utf8Path) -> anyhow::Result<String> {
+    let launch = Launch {
+        program: program.to_owned(),
+        args: ["key", "create", "--name", "bench", "--config", config.as_str()].map(str::to_owned).to_vec(),
+        env: environment(),
+        cwd: cwd.to_owned(),
+    };
+    let limits = Limits { timeout: Duration::from_secs(20), max_stdout_bytes: 4096 };
+    let output = run_to_end(&launch, None, limits).await.context("no key could be made")?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+fn environment() -> Vec<(String, String)> {
+    vec![("HOME".to_owned(), "/nonexistent".to_owned()), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())]
 }

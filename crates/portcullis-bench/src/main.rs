@@ -1,63 +1,84 @@
-//! `make bench`: the time to the first byte of a streamed answer, through the gateway and by driving an app-server
-//! directly, interleaved in one run against the same scripted model.
+//! `make bench`, and the servers that it measures against.
 #![expect(clippy::print_stdout, reason = "its output is the result")]
 
-mod direct;
-mod gateway;
-mod percentiles;
-
-use std::time::Duration;
-
+use anyhow::ensure;
 use camino::Utf8PathBuf;
-use portcullis_codex::CodexBinary;
-use portcullis_lab::{Answer, ModelServer};
+use clap::Parser;
+use portcullis_bench::{FaultOptions, Options, beside, break_it, measure, passthrough, upstream, wish};
 
-use crate::direct::Direct;
-use crate::gateway::Gate;
-use crate::percentiles::Percentiles;
-
-/// Counted rounds; the first ones are not.
-const ROUNDS: usize = 200;
-const WARM_UP: usize = 20;
+/// Measures the gateway.
+#[derive(Parser)]
+enum Cli {
+    /// Run every measurement, print the tables and write them to a directory.
+    Measure {
+        /// A run of a minute that shows that everything works; its figures say little.
+        #[arg(long)]
+        quick: bool,
+        /// The pinned Codex.
+        #[arg(long, default_value = "tools/codex/node_modules/.bin/codex")]
+        codex: Utf8PathBuf,
+        /// LiteLLM's program, with its proxy extra. Left out where it is not there.
+        #[arg(long, default_value = "target/bench-venv/bin/litellm")]
+        litellm: Utf8PathBuf,
+        /// Where the results are written to.
+        #[arg(long, default_value = "docs/benchmarks")]
+        out: Utf8PathBuf,
+        /// The commit that is measured, for the page's head.
+        #[arg(long, default_value = "unknown")]
+        commit: String,
+        /// Only the tables whose name contains this.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Break things under load, as a seed says.
+    Faults {
+        /// The same seed is the same schedule. A new one is chosen, and printed, where none is given.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How long, for each of the two kinds of worker.
+        #[arg(long, default_value_t = 90)]
+        seconds: u64,
+        /// The pinned Codex.
+        #[arg(long, default_value = "tools/codex/node_modules/.bin/codex")]
+        codex: Utf8PathBuf,
+    },
+    /// A scripted chat server; prints its address.
+    Upstream,
+    /// A minimal proxy before a chat server; prints its address.
+    Passthrough {
+        /// The chat server, as `HOST:PORT`.
+        #[arg(long)]
+        upstream: String,
+        /// The key that is asked for.
+        #[arg(long)]
+        key: String,
+    },
+}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let launcher = Utf8PathBuf::from("tools/codex/node_modules/.bin/codex");
-    let binary = CodexBinary::find(&launcher).await?;
-    let dir = camino_tempfile::tempdir()?;
-    let model = ModelServer::start().await?;
-    model.respond_with(|_| Answer::text(["Hello ", "world."]));
-
-    let gate = Gate::start(&binary, &dir.path().join("gate"), &model).await?;
-    // The very same worker configuration: the direct app-server gets a copy of the home that the gateway's worker has.
-    let mut direct = Direct::start(&binary, &dir.path().join("gate"), &dir.path().join("direct")).await?;
-
-    let (mut through, mut straight, mut extra) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..WARM_UP + ROUNDS {
-        let (gate_first, direct_first) = if round % 2 == 0 {
-            let gate_first = gate.first_byte().await?;
-            (gate_first, direct.first_delta().await?)
-        } else {
-            let direct_first = direct.first_delta().await?;
-            (gate.first_byte().await?, direct_first)
-        };
-        if round >= WARM_UP {
-            through.push(gate_first);
-            straight.push(direct_first);
-            extra.push(gate_first.as_secs_f64() - direct_first.as_secs_f64());
+    match Cli::parse() {
+        Cli::Measure { quick, codex, litellm, out, commit, only } => {
+            let report = measure(Options { quick, codex, litellm, only }).await?;
+            println!("{}", report.markdown(&commit));
+            report.write(&out, &commit)
+        }
+        Cli::Faults { seed, seconds, codex } => {
+            let seed = seed.unwrap_or_else(|| wish::now() % 1_000_000);
+            println!("seed {seed}");
+            let (gateway, fake) = (beside("portcullis")?, beside("fake-app-server")?);
+            let found = break_it(&FaultOptions { seed, seconds, gateway, fake, codex }).await?;
+            println!("{}", found.lines.join("\n"));
+            ensure!(
+                found.wrong.is_empty(),
+                "{} things went wrong (again with --seed {seed})",
+                found.wrong.len()
+            );
+            Ok(())
+        }
+        Cli::Upstream => upstream(|address| println!("{address}")).await,
+        Cli::Passthrough { upstream, key } => {
+            passthrough(upstream, key, |address| println!("{address}")).await
         }
     }
-    println!("time to the first byte, {ROUNDS} interleaved rounds, ms        p10     p50     p90     p99");
-    println!("through the gateway                                  {}", Percentiles::of(&through));
-    println!("app-server driven directly                           {}", Percentiles::of(&straight));
-    extra.sort_by(f64::total_cmp);
-    println!("gateway minus direct, median of the pairs            {:+.3} ms", extra[extra.len() / 2] * 1e3);
-
-    direct.stop().await;
-    gate.stop().await?;
-    model.shutdown().await;
-    Ok(())
 }
-
-/// How long the worker may take to be ready.
-const READY: Duration = Duration::from_secs(30);
