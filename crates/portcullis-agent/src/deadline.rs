@@ -106,7 +106,7 @@ impl Timed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EventReceiver, EventSender, Profile, ReasoningSummary, TurnOptions, event_queue};
+    use crate::{EventReceiver, EventSender, Place, Profile, ReasoningSummary, TurnOptions, event_queue};
     use std::sync::Mutex;
 
     /// Runs turns whose events the test sends by hand.
@@ -161,6 +161,7 @@ mod tests {
             request: "r".into(),
             principal: "p".into(),
             profile: Profile::Chat,
+            place: Place::default(),
             history: vec![],
             tools: vec![],
             options,

@@ -41,7 +41,10 @@ pub enum ErrorKind {
     Refused,
     /// All places are taken; try again.
     #[error("the gateway is at its limit of running turns")]
-    Busy,
+    Busy {
+        /// When there is a chance, where it is known.
+        retry_after: Option<Duration>,
+    },
     /// The provider asks to slow down.
     #[error("the model's provider is limiting the rate of requests")]
     RateLimited {
@@ -84,7 +87,7 @@ impl ErrorKind {
             Self::OutputLimit => "output_limit",
             Self::NoPicture { .. } => "no_picture",
             Self::Refused => "refused",
-            Self::Busy => "busy",
+            Self::Busy { .. } => "busy",
             Self::RateLimited { .. } => "rate_limited",
             Self::UsageLimit => "usage_limit",
             Self::LoginRequired => "login_required",

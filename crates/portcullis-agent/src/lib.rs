@@ -3,6 +3,7 @@
 //!
 //! Knows: turns, their events, their errors. Does not know: HTTP, JSON-RPC, platforms, processes. It does no I/O.
 
+mod admission;
 mod agent;
 mod approvals;
 mod deadline;
@@ -19,6 +20,7 @@ mod turn;
 mod usage;
 mod witness;
 
+pub use admission::{Admission, AdmissionLimits, Place, QueueWatcher};
 pub use agent::{Agent, Capabilities, Effort, Model};
 pub use approvals::{
     Approval, ApprovalId, ApprovalKind, ApprovalPolicy, ApprovalWitness, Approvals, Question, Verdict,

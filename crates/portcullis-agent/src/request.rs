@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{CallId, ModelId, PictureRequest, PrincipalId, Profile, RequestId};
+use crate::{CallId, ModelId, PictureRequest, Place, PrincipalId, Profile, RequestId};
 
 /// Everything an agent needs to run one turn on a thread of its own.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct TurnRequest {
     pub principal: PrincipalId,
     /// What it may touch.
     pub profile: Profile,
+    /// Its place among the turns that run at once.
+    pub place: Place,
     /// The conversation so far, the new input last; the model reads exactly this.
     pub history: Vec<HistoryItem>,
     /// The caller's own tools.

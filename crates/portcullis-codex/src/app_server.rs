@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::binary::{CodexBinary, PINNED_VERSION};
 use crate::history::{Replay, replay};
 use crate::provider::Provider;
-use crate::running::{NewTurn, run};
+use crate::running::{HeldPlaces, NewTurn, run};
 use crate::tools::dynamic_tools;
 use crate::turn_state::TurnState;
 use crate::worker::{Link, Login, Worker, changed};
@@ -181,9 +181,10 @@ impl Agent for AppServer {
 }
 
 async fn start_turn(link: Arc<Link>, request: TurnRequest) -> Result<Turn, AgentError> {
-    let place =
-        Arc::clone(&link.places).try_acquire_owned().map_err(|_full| AgentError::new(ErrorKind::Busy))?;
-    let TurnRequest { history, tools, options, .. } = request;
+    let full = |_full| AgentError::new(ErrorKind::Busy { retry_after: None });
+    let in_worker = Arc::clone(&link.places).try_acquire_owned().map_err(full)?;
+    let TurnRequest { history, tools, options, place, .. } = request;
+    let place = HeldPlaces { _in_worker: in_worker, _among_all: place };
     let Replay { injected, input } = replay(&history);
     let state = TurnState::new(tools.iter().map(|tool| tool.name.clone()));
 

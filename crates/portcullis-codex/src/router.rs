@@ -9,9 +9,10 @@ use portcullis_agent::{
 };
 use portcullis_app_server_protocol::{LoginCompleted, Notification, ToolCallRequest, reply_line};
 use serde_json::value::RawValue;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::history::tool_response;
+use crate::running::HeldPlaces;
 use crate::turn_state::TurnState;
 
 /// How much text of one turn may wait for a slow client, in bytes. Past it the turn ends.
@@ -42,8 +43,8 @@ struct Entry {
     events: EventSender,
     /// Whether the interrupt was already asked for.
     interrupting: bool,
-    /// The place in the worker; free again when the app-server says that the turn is over.
-    _place: OwnedSemaphorePermit,
+    /// Its places; free again when the app-server says that the turn is over.
+    _places: HeldPlaces,
 }
 
 impl Router {
@@ -56,14 +57,9 @@ impl Router {
     }
 
     /// Makes a thread's turn known, before it is started.
-    pub(crate) fn register(
-        &self,
-        thread: ThreadId,
-        state: TurnState,
-        place: OwnedSemaphorePermit,
-    ) -> EventReceiver {
+    pub(crate) fn register(&self, thread: ThreadId, state: TurnState, places: HeldPlaces) -> EventReceiver {
         let (events, receiver) = event_queue(UNREAD_BYTES);
-        let entry = Entry { turn: None, state, events, interrupting: false, _place: place };
+        let entry = Entry { turn: None, state, events, interrupting: false, _places: places };
         self.lock().insert(thread, entry);
         receiver
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use portcullis_agent::{
-    AgentError, ErrorKind, EventReceiver, RequestFault, ThreadId, ToolOutput, Turn, TurnEvent, TurnId,
+    AgentError, ErrorKind, EventReceiver, Place, RequestFault, ThreadId, ToolOutput, Turn, TurnEvent, TurnId,
     TurnSource,
 };
 use portcullis_app_server_protocol::{
@@ -18,10 +18,17 @@ use crate::replies::CallError;
 use crate::turn_state::TurnState;
 use crate::worker::Link;
 
+/// What a turn holds until the app-server says that it is over. The one in the worker is given back first, so that
+/// whoever is let in finds it.
+pub(crate) struct HeldPlaces {
+    pub(crate) _in_worker: OwnedSemaphorePermit,
+    pub(crate) _among_all: Place,
+}
+
 /// A turn that is to be begun.
 pub(crate) struct NewTurn {
-    /// Its place in the worker.
-    pub(crate) place: OwnedSemaphorePermit,
+    /// Its places, in the worker and among all turns.
+    pub(crate) place: HeldPlaces,
     /// What its notifications will mean.
     pub(crate) state: TurnState,
     pub(crate) thread: ThreadStartParams,
@@ -62,7 +69,7 @@ fn refused_start(error: CallError) -> AgentError {
                 message: Some(error.message.clone()),
                 ..RequestFault::default()
             }),
-            RpcError::OVERLOADED => ErrorKind::Busy,
+            RpcError::OVERLOADED => ErrorKind::Busy { retry_after: None },
             _ => ErrorKind::Upstream,
         },
         CallError::Late { .. } | CallError::Gone { .. } => ErrorKind::WorkerLost,

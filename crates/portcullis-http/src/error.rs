@@ -26,6 +26,10 @@ pub(crate) struct ApiError {
     permanent: bool,
 }
 
+/// Between these a client is asked to come back: not at once, and not so late that it gives up.
+const SOON: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_mins(5);
+
 const INVALID: &str = "invalid_request_error";
 /// Both official SDKs read it and then do not repeat the request by themselves.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -252,10 +256,10 @@ impl From<AgentError> for ApiError {
                 let message = "The model's provider refused the request for policy reasons.";
                 Self::new(S::BAD_REQUEST, INVALID, "content_policy_violation", message)
             }
-            ErrorKind::Busy => {
-                let message = "The gateway is at its limit of running turns.";
+            ErrorKind::Busy { retry_after } => {
+                let message = "As many turns run and wait as may.";
                 Self::new(S::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message)
-                    .retry_after(Duration::from_secs(1))
+                    .retry_after(retry_after.unwrap_or(Duration::from_secs(1)).clamp(SOON, LATE))
             }
             ErrorKind::RateLimited { retry_after } => {
                 let message = "The model's provider is limiting the rate of requests.";

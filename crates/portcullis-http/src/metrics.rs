@@ -1,6 +1,8 @@
 //! What is counted, under the names of the words. No label takes a value from a client.
 
-use portcullis_agent::{EndedTurn, TurnCounter};
+use std::time::Duration;
+
+use portcullis_agent::{EndedTurn, QueueWatcher, TurnCounter};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -22,6 +24,9 @@ pub struct Metrics {
     /// Turns that wait for the outputs of their caller's tools.
     pub(crate) parked: Gauge<i64>,
     unparked: Family<Labels<1>, Counter>,
+    queue_length: Gauge<i64>,
+    queue_wait: Histogram,
+    queue_refused: Family<Labels<1>, Counter>,
     weakened: Family<Labels<1>, Gauge<i64>>,
 }
 
@@ -85,7 +90,27 @@ impl Default for Metrics {
             "Settings that are weaker than they could be, by what",
             weakened.clone(),
         );
-        Self { registry, requests, turns, tokens, first_event, duration, parked, unparked, weakened }
+        let queue_length = Gauge::default();
+        registry.register("queue_length", "Requests that wait for a place", queue_length.clone());
+        let queue_wait = Histogram::new(DURATION_SECONDS);
+        let help = "How long requests that had to wait for a place did so";
+        registry.register_with_unit("queue_wait", help, Unit::Seconds, queue_wait.clone());
+        let queue_refused = Family::default();
+        registry.register("queue_refused", "Requests without a place, by why", queue_refused.clone());
+        Self {
+            registry,
+            requests,
+            turns,
+            tokens,
+            first_event,
+            duration,
+            parked,
+            unparked,
+            queue_length,
+            queue_wait,
+            queue_refused,
+            weakened,
+        }
     }
 }
 
@@ -110,6 +135,20 @@ impl Metrics {
     pub(crate) fn unparked(&self, how: Unparked) {
         self.parked.dec();
         self.unparked.get_or_create(&[("how", how.word().to_owned())]).inc();
+    }
+}
+
+impl QueueWatcher for Metrics {
+    fn waiting(&self, count: usize) {
+        self.queue_length.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    fn waited(&self, time: Duration) {
+        self.queue_wait.observe(time.as_secs_f64());
+    }
+
+    fn refused(&self, why: &'static str) {
+        self.queue_refused.get_or_create(&[("why", why.to_owned())]).inc();
     }
 }
 

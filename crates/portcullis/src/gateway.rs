@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use portcullis_access::{KeyStore, Keys};
-use portcullis_agent::{Deadline, Record};
+use portcullis_agent::{Admission, AdmissionLimits, Deadline, Record};
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::AppServer;
 use portcullis_lab::ModelServer;
@@ -60,6 +60,8 @@ pub(crate) struct Gateway {
     keys: Arc<Keys>,
     audit: Audit,
     settings: portcullis_http::Settings,
+    /// How many turns run and wait.
+    admission: AdmissionLimits,
     /// Told to everybody who asks whether the gateway is ready.
     weakened: Vec<Weakened>,
     /// Held to the end: the next gateway must find no worker of this one.
@@ -116,6 +118,7 @@ impl Gateway {
             keys,
             audit,
             settings: http::settings(config),
+            admission: http::admission(config),
             weakened,
             state,
         })
@@ -137,14 +140,15 @@ impl Gateway {
         mut signals: Signals,
         greet: impl AsyncFnOnce(&AppServer) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let Self { listener, codex, lab, kept, keys, audit, settings, weakened, state, .. } = self;
+        let Self { listener, codex, lab, kept, keys, audit, settings, admission, weakened, state, .. } = self;
         let metrics = Arc::new(portcullis_http::Metrics::default());
         for weakened in &weakened {
             metrics.weakened(weakened.word());
         }
         let warnings = weakened.iter().map(Weakened::sentence).collect();
         let counter = Arc::clone(&metrics);
-        let agent = Record::new(Deadline::new(Lent::new(&codex)), counter);
+        let agent = Deadline::new(Lent::new(&codex));
+        let agent = Record::new(Admission::new(agent, admission, Arc::clone(&metrics) as _), counter);
         let agent = Arc::new(Audited::new(agent, audit.clone()));
         let (responses, conversations) = (Arc::clone(&kept) as _, Arc::clone(&kept) as _);
         let gateway =

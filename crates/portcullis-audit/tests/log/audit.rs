@@ -47,7 +47,7 @@ impl Agent for ByHand {
     }
 
     async fn start_turn(&self, _request: TurnRequest) -> Result<Turn, AgentError> {
-        let receiver = self.0.lock().unwrap().take().ok_or(ErrorKind::Busy)?;
+        let receiver = self.0.lock().unwrap().take().ok_or(ErrorKind::Busy { retry_after: None })?;
         Ok(Turn::new("th_1".into(), "tu_1".into(), Source(receiver)))
     }
 }
@@ -71,6 +71,7 @@ fn request(profile: Profile) -> TurnRequest {
         request: "req_1".into(),
         principal: "k1:app".into(),
         profile,
+        place: portcullis_agent::Place::default(),
         history: vec![HistoryItem::Message(message)],
         tools: Vec::new(),
         picture: None,
@@ -118,7 +119,7 @@ async fn a_turn_leaves_its_facts_and_nothing_that_was_said() {
     while turn.next().await.is_some() {}
     drop(turn);
     let refused = agent.start_turn(request(Profile::Chat)).await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::Busy);
+    assert_eq!(refused.kind, ErrorKind::Busy { retry_after: None });
     audit.close().await;
 
     let mut seen = String::new();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use portcullis_access::{Grant, KeyStore, Keys};
 use portcullis_agent::{
-    Agent, AgentError, Capabilities, Delta, DeltaKind, EventReceiver, EventSender, Item, Model, Outcome,
-    Readiness, ToolOutput, Turn, TurnEvent, TurnRequest, TurnSource, Usage, event_queue,
+    Admission, Agent, AgentError, Capabilities, Delta, DeltaKind, EventReceiver, EventSender, Item, Model,
+    Outcome, Place, Readiness, ToolOutput, Turn, TurnEvent, TurnRequest, TurnSource, Usage, event_queue,
 };
 use portcullis_http::{Gateway, Metrics};
 use secrecy::ExposeSecret as _;
@@ -18,18 +18,42 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Options, settings};
 
-/// Answers every turn with `ok`, and remembers what it was asked.
+/// Answers every turn with `ok`, at once or when the test says so, and remembers what it was asked.
 #[derive(Default)]
 pub(crate) struct FakeAgent {
-    asked: Mutex<Vec<TurnRequest>>,
+    state: Mutex<State>,
 }
 
-struct FakeTurn(EventReceiver);
+#[derive(Default)]
+struct State {
+    asked: Vec<TurnRequest>,
+    /// Turns wait for the test.
+    holding: bool,
+    /// Those that do.
+    held: Vec<EventSender>,
+}
+
+struct FakeTurn {
+    events: EventReceiver,
+    _place: Place,
+}
 
 impl FakeAgent {
     /// What it was asked, in order.
     pub(crate) fn asked(&self) -> Vec<TurnRequest> {
-        self.asked.lock().unwrap().clone()
+        self.state.lock().unwrap().asked.clone()
+    }
+
+    /// From now on turns say nothing until [`FakeAgent::let_go`].
+    pub(crate) fn hold(&self) {
+        self.state.lock().unwrap().holding = true;
+    }
+
+    /// Answers the turns that wait, and says how many those were.
+    pub(crate) fn let_go(&self) -> usize {
+        let held = std::mem::take(&mut self.state.lock().unwrap().held);
+        held.iter().for_each(answer);
+        held.len()
     }
 }
 
@@ -67,17 +91,23 @@ impl Agent for Lent {
         Readiness::of(Vec::new())
     }
 
-    async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
+    async fn start_turn(&self, mut request: TurnRequest) -> Result<Turn, AgentError> {
         let (sender, events) = event_queue(1024);
-        self.0.asked.lock().unwrap().push(request);
-        answer(&sender);
-        Ok(Turn::new("thread".into(), "turn".into(), FakeTurn(events)))
+        let mut state = self.0.state.lock().unwrap();
+        let place = std::mem::take(&mut request.place);
+        state.asked.push(request);
+        if state.holding {
+            state.held.push(sender);
+        } else {
+            answer(&sender);
+        }
+        Ok(Turn::new("thread".into(), "turn".into(), FakeTurn { events, _place: place }))
     }
 }
 
 impl TurnSource for FakeTurn {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
-        self.0.poll_next(cx)
+        self.events.poll_next(cx)
     }
 
     fn answer(&mut self, _outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
@@ -107,14 +137,19 @@ impl FakeGate {
         let store = KeyStore::open(dir.path()).unwrap();
         let key = store.create("test", &options.grant, jiff::Timestamp::now()).unwrap();
         let agent = Arc::new(FakeAgent::default());
+        let metrics = Arc::new(Metrics::default());
         let gateway = Gateway {
-            agent: Arc::new(Lent(Arc::clone(&agent))),
+            agent: Arc::new(Admission::new(
+                Lent(Arc::clone(&agent)),
+                options.admission,
+                Arc::clone(&metrics) as _,
+            )),
             keys: Arc::new(Keys::open(store.path()).unwrap()),
             settings: settings(&options),
             warnings: Vec::new(),
             responses: Arc::clone(&options.kept) as _,
             conversations: Arc::clone(&options.kept) as _,
-            metrics: Arc::new(Metrics::default()),
+            metrics,
         };
         let listener = portcullis_http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_access::{Grant, KeyStore, Keys};
-use portcullis_agent::{Deadline, Profile, Record};
+use portcullis_agent::{AdmissionLimits, Deadline, Profile, Record};
 use portcullis_codex::{AppServer, CodexBinary, CustomProvider, Provider, Settings as CodexSettings};
 use portcullis_http::{Alias, Gateway, Keep, Metrics, Parking, Settings};
 use portcullis_lab::ModelServer;
@@ -46,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) stream_retries: u64,
     /// Run against OpenAI's provider, without a login.
     pub(crate) openai: bool,
+    /// How many turns run and wait, where the agent is a fake.
+    pub(crate) admission: AdmissionLimits,
     /// What the test's key may do.
     pub(crate) grant: Grant,
 }
@@ -62,6 +64,12 @@ impl Default for Options {
             parking: Parking { most: 4, wait: Duration::from_mins(1) },
             stream_retries: 0,
             openai: false,
+            admission: AdmissionLimits {
+                turns: 64,
+                profiles: [64; 3],
+                queue: 64,
+                wait: Duration::from_secs(10),
+            },
             grant: Grant::default(),
         }
     }

@@ -45,6 +45,10 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
             messages: reader.value("limits.messages"),
             text: reader.value("limits.text"),
             turns: reader.value("limits.turns"),
+            profile_turns: ["limits.chat_turns", "limits.read_turns", "limits.work_turns"]
+                .map(|name| reader.optional(name)),
+            queue: reader.value("limits.queue"),
+            queue_wait: reader.value("limits.queue_wait"),
         },
         store: Store {
             url: reader.optional("store.url"),

@@ -100,6 +100,26 @@ pub(super) static KEYS: &[Key] = &[
     key("limits.text", "size", Text("4MiB"), "The most text in a request."),
     key("limits.turns", "count", Text("64"), "The most turns that run at once."),
     key(
+        "limits.chat_turns",
+        "count",
+        Unset,
+        "Of these, the most in the profile `chat`; without it as many as all.",
+    ),
+    key("limits.read_turns", "count", Unset, "Of these, the most in the profile `read`."),
+    key("limits.work_turns", "count", Unset, "Of these, the most in the profile `work`."),
+    key(
+        "limits.queue",
+        "count",
+        Text("256"),
+        "The most requests that wait for a turn, fairly between keys; one more is answered with 429.",
+    ),
+    key(
+        "limits.queue_wait",
+        "duration",
+        Text("30s"),
+        "The longest that a request waits for a turn, until a 429.",
+    ),
+    key(
         "store.url",
         "hidden text",
         Unset,

@@ -109,6 +109,12 @@ pub(crate) struct Limits {
     pub(crate) text: ByteSize,
     /// Running at once.
     pub(crate) turns: NonZeroUsize,
+    /// Of these, in each profile, in the order of [`Profile::ALL`].
+    pub(crate) profile_turns: [Option<NonZeroUsize>; 3],
+    /// Waiting for a turn.
+    pub(crate) queue: NonZeroUsize,
+    /// How long a request waits.
+    pub(crate) queue_wait: Duration,
 }
 
 /// `[store]`: what is remembered between requests.

@@ -35,7 +35,7 @@ pub(crate) fn template(chosen: &[(&str, String)]) -> String {
                     page,
                     "# {} = {}",
                     name.replace(FREE, "NAME"),
-                    if is_bare(key) { "0" } else { "\"...\"" }
+                    if is_bare(key) { "1" } else { "\"...\"" }
                 )
             }
         };
@@ -107,7 +107,10 @@ mod tests {
         let text = template(&[("state.dir", "/s".to_owned())]);
         let is_key = |line: &str| line.strip_prefix("# ").is_some_and(|rest| rest.contains(" = "));
         let shows = |line: &str| {
-            line.ends_with("\"...\"") || line.contains("NAME.") || line.ends_with("max_retries = 0")
+            line.ends_with("\"...\"")
+                || line.contains("NAME.")
+                || line.ends_with("max_retries = 1")
+                || line.ends_with("_turns = 1")
         };
         let all: String = text
             .lines()

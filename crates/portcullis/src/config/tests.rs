@@ -62,6 +62,11 @@ fn defaults() {
     limits.messages = 2048                                 # default
     limits.text = "4MiB"                                   # default
     limits.turns = 64                                      # default
+    # limits.chat_turns is not set
+    # limits.read_turns is not set
+    # limits.work_turns is not set
+    limits.queue = 256                                     # default
+    limits.queue_wait = "30s"                              # default
     # store.url is not set
     store.keep = "30d"                                     # default
     store.size = "1GiB"                                    # default
@@ -127,6 +132,11 @@ codex = { model = "mine" }
     limits.messages = 2048                          # default
     limits.text = "1000000000B"                     # DIR/portcullis.toml:13 (default "4MiB")
     limits.turns = 8                                # environment variable PORTCULLIS__LIMITS__TURNS (default 64)
+    # limits.chat_turns is not set
+    # limits.read_turns is not set
+    # limits.work_turns is not set
+    limits.queue = 256                              # default
+    limits.queue_wait = "30s"                       # default
     # store.url is not set
     store.keep = "30d"                              # default
     store.size = "1GiB"                             # default

@@ -1,5 +1,6 @@
 //! The configuration in the words of the HTTP frontend.
 
+use portcullis_agent::AdmissionLimits;
 use portcullis_http::{Alias, Keep, Parking, Settings};
 use portcullis_openai::chat::{ImagePolicy, Limits};
 
@@ -39,6 +40,17 @@ pub(super) fn settings(config: &Config) -> Settings {
         },
         image_hosts: config.openai.image_hosts.0.clone(),
         sampling: config.openai.sampling,
+    }
+}
+
+/// How many turns run and wait at once.
+pub(super) fn admission(config: &Config) -> AdmissionLimits {
+    let turns = config.limits.turns.get();
+    AdmissionLimits {
+        turns,
+        profiles: config.limits.profile_turns.map(|most| most.map_or(turns, |most| most.get().min(turns))),
+        queue: config.limits.queue.get(),
+        wait: config.limits.queue_wait,
     }
 }
 

@@ -1,0 +1,215 @@
+//! `Admission<A>`: an agent that runs no more turns at once than it may, and lets the others wait in fair order.
+
+mod schedule;
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+pub use self::schedule::AdmissionLimits;
+use self::schedule::{Decision, Schedule, Ticket};
+use crate::{
+    Agent, AgentError, Capabilities, ErrorKind, Model, PrincipalId, Profile, Readiness, Turn, TurnRequest,
+};
+
+/// Gives every turn a [`Place`] before it starts, and has it wait for one where need be. What waits is bounded in number
+/// and time; beyond that a request is refused as [`ErrorKind::Busy`], with the time after which it may come back. A
+/// request that is dropped while it waits leaves the queue.
+#[derive(Debug)]
+pub struct Admission<A> {
+    inner: A,
+    gate: Arc<Gate>,
+}
+
+/// A turn's place among those that run at once. The agent that runs the turn keeps it until the turn has really ended,
+/// whatever its reader does; then the next one is let in.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    most: Option<NonZeroU32>,
+    held: Option<Arc<Held>>,
+}
+
+/// Who watches the queue.
+pub trait QueueWatcher: Send + Sync {
+    /// So many requests wait now.
+    fn waiting(&self, count: usize);
+    /// A request waited so long, and runs.
+    fn waited(&self, time: Duration);
+    /// A request was refused: `full` or `late`.
+    fn refused(&self, why: &'static str);
+}
+
+/// What all turns of an admission share.
+struct Gate {
+    state: Mutex<State>,
+    limits: AdmissionLimits,
+    watcher: Arc<dyn QueueWatcher>,
+}
+
+#[derive(Debug)]
+struct State {
+    schedule: Schedule,
+    /// Whom to tell that they run. One for each that waits.
+    waiting: HashMap<Ticket, oneshot::Sender<Held>>,
+}
+
+/// A place that is taken. Dropping it gives it back.
+#[derive(Debug)]
+struct Held {
+    gate: Arc<Gate>,
+    principal: PrincipalId,
+    profile: Profile,
+    since: Instant,
+}
+
+/// A request that waits. Dropping it leaves the queue.
+struct Waiting<'a> {
+    gate: &'a Gate,
+    principal: &'a PrincipalId,
+    ticket: Ticket,
+}
+
+impl Place {
+    /// For a principal of whose turns at most so many may run at once.
+    pub fn within(most: Option<NonZeroU32>) -> Self {
+        Self { most, held: None }
+    }
+}
+
+impl<A> Admission<A> {
+    /// Wraps an agent.
+    pub fn new(inner: A, limits: AdmissionLimits, watcher: Arc<dyn QueueWatcher>) -> Self {
+        let state = State { schedule: Schedule::new(limits), waiting: HashMap::new() };
+        Self { inner, gate: Arc::new(Gate { state: Mutex::new(state), limits, watcher }) }
+    }
+}
+
+impl Gate {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn enter(self: &Arc<Self>, request: &TurnRequest) -> Result<Held, AgentError> {
+        let TurnRequest { principal, profile, place, .. } = request;
+        let most = place.most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
+        let asked = Instant::now();
+        let (waiting, mut admitted) = {
+            let mut state = self.lock();
+            match state.schedule.ask(principal, *profile, most) {
+                Decision::Runs => return Ok(self.hold(principal.clone(), *profile)),
+                Decision::Full => {
+                    let retry_after = state.schedule.retry_after(principal);
+                    drop(state);
+                    return Err(self.refuse("full", retry_after));
+                }
+                Decision::Waits(ticket) => {
+                    let (sender, admitted) = oneshot::channel();
+                    state.waiting.insert(ticket, sender);
+                    self.watcher.waiting(state.schedule.waiting());
+                    (Waiting { gate: self, principal, ticket }, admitted)
+                }
+            }
+        };
+        let told = tokio::time::timeout(self.limits.wait, &mut admitted).await;
+        // From here on nobody else can let it in.
+        drop(waiting);
+        let held = match told {
+            Ok(told) => told.ok(),
+            // In the last moment, perhaps.
+            Err(_late) => admitted.try_recv().ok(),
+        };
+        if let Some(held) = held {
+            self.watcher.waited(asked.elapsed());
+            return Ok(held);
+        }
+        let retry_after = self.lock().schedule.retry_after(principal);
+        Err(self.refuse("late", retry_after))
+    }
+
+    fn refuse(&self, why: &'static str, retry_after: Duration) -> AgentError {
+        self.watcher.refused(why);
+        AgentError::new(ErrorKind::Busy { retry_after: Some(retry_after) })
+    }
+
+    fn hold(self: &Arc<Self>, principal: PrincipalId, profile: Profile) -> Held {
+        Held { gate: Arc::clone(self), principal, profile, since: Instant::now() }
+    }
+
+    fn give_back(self: &Arc<Self>, held: &Held) {
+        let mut state = self.lock();
+        let runs = state.schedule.ended(&held.principal, held.profile, held.since.elapsed());
+        if runs.is_empty() {
+            return;
+        }
+        let mut unwanted = Vec::new();
+        for (principal, ticket, profile) in runs {
+            let held = self.hold(principal, profile);
+            // Never dropped under the lock, which giving it back takes.
+            match state.waiting.remove(&ticket) {
+                Some(sender) => unwanted.extend(sender.send(held).err()),
+                None => unwanted.push(held),
+            }
+        }
+        self.watcher.waiting(state.schedule.waiting());
+        drop(state);
+        drop(unwanted);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        Arc::clone(&self.gate).give_back(self);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        if state.waiting.remove(&self.ticket).is_some() {
+            state.schedule.leave(self.principal, self.ticket);
+            self.gate.watcher.waiting(state.schedule.waiting());
+        }
+    }
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<A: Agent> Agent for Admission<A> {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn models(&self) -> Result<Vec<Model>, AgentError> {
+        self.inner.models().await
+    }
+
+    async fn readiness(&self) -> Readiness {
+        self.inner.readiness().await
+    }
+
+    async fn start_turn(&self, mut request: TurnRequest) -> Result<Turn, AgentError> {
+        let held = self.gate.enter(&request).await?;
+        request.place.held = Some(Arc::new(held));
+        let principal = request.principal.clone();
+        self.inner.start_turn(request).await.map_err(|mut error| {
+            // The agent behind has fewer places for the moment: a worker is being replaced.
+            if let ErrorKind::Busy { retry_after } = &mut error.kind {
+                retry_after.get_or_insert_with(|| self.gate.lock().schedule.retry_after(&principal));
+            }
+            error
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use std::task::{Context, Poll};
+
+use super::*;
+use crate::{Outcome, ReasoningSummary, ToolOutput, TurnEvent, TurnOptions, TurnSource};
+
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Runs turns that never say anything, and keeps their places until the test gives them back.
+#[derive(Default)]
+struct Silent {
+    places: Arc<Mutex<Vec<Place>>>,
+    full: bool,
+}
+
+struct Nothing;
+
+impl TurnSource for Nothing {
+    fn poll_next(&mut self, _cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
+        Poll::Ready(Some(TurnEvent::Ended(Outcome::Completed)))
+    }
+
+    fn answer(&mut self, _outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Agent for Silent {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { deltas: true, tools: true }
+    }
+
+    async fn models(&self) -> Result<Vec<Model>, AgentError> {
+        Ok(Vec::new())
+    }
+
+    async fn readiness(&self) -> Readiness {
+        Readiness::of(Vec::new())
+    }
+
+    async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
+        if self.full {
+            return Err(ErrorKind::Busy { retry_after: None }.into());
+        }
+        self.places.lock().unwrap().push(request.place);
+        Ok(Turn::new("thread".into(), "turn".into(), Nothing))
+    }
+}
+
+/// Writes down what it sees.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl QueueWatcher for Notes {
+    fn waiting(&self, count: usize) {
+        self.0.lock().unwrap().push(format!("{count} wait"));
+    }
+
+    fn waited(&self, time: Duration) {
+        self.0.lock().unwrap().push(format!("one waited {} s", time.as_secs()));
+    }
+
+    fn refused(&self, why: &'static str) {
+        self.0.lock().unwrap().push(why.to_owned());
+    }
+}
+
+fn request(who: &str) -> TurnRequest {
+    let options = TurnOptions {
+        model: "m".into(),
+        effort: None,
+        summary: ReasoningSummary::Default,
+        verbosity: None,
+        service_tier: None,
+        output_schema: None,
+        deadline: WAIT,
+    };
+    TurnRequest {
+        request: "r".into(),
+        principal: who.into(),
+        profile: Profile::Chat,
+        place: Place::default(),
+        history: vec![],
+        tools: vec![],
+        picture: None,
+        options,
+    }
+}
+
+struct Bench {
+    agent: Admission<Silent>,
+    places: Arc<Mutex<Vec<Place>>>,
+    notes: Arc<Notes>,
+}
+
+fn bench(turns: usize, queue: usize) -> Bench {
+    let (silent, notes) = (Silent::default(), Arc::new(Notes::default()));
+    let places = Arc::clone(&silent.places);
+    let limits = AdmissionLimits { turns, profiles: [turns; 3], queue, wait: WAIT };
+    Bench { agent: Admission::new(silent, limits, Arc::clone(&notes) as _), places, notes }
+}
+
+impl Bench {
+    /// The oldest turn has ended at the worker.
+    fn end_one(&self) {
+        let place = self.places.lock().unwrap().remove(0);
+        drop(place);
+    }
+
+    fn notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.0.lock().unwrap())
+    }
+}
+
+fn retry_after(refused: Result<Turn, AgentError>) -> Duration {
+    match refused {
+        Err(AgentError { kind: ErrorKind::Busy { retry_after: Some(wait) }, .. }) => wait,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_is_free_when_the_agent_says_so_and_not_when_the_reader_leaves() {
+    let bench = bench(1, 4);
+    let turn = bench.agent.start_turn(request("a")).await.unwrap();
+    drop(turn);
+    let second = bench.agent.start_turn(request("b"));
+    tokio::pin!(second);
+    let waits = tokio::time::timeout(Duration::from_secs(10), second.as_mut()).await;
+    assert!(waits.is_err(), "two turns in one place");
+    bench.end_one();
+    second.await.unwrap();
+    assert_eq!(bench.notes(), ["1 wait", "0 wait", "one waited 10 s"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_hears_when_to_come_back() {
+    let bench = bench(1, 1);
+    let _first = bench.agent.start_turn(request("a")).await.unwrap();
+    tokio::time::advance(Duration::from_secs(8)).await;
+    let began = Instant::now();
+    let (late, full) =
+        tokio::join!(bench.agent.start_turn(request("b")), bench.agent.start_turn(request("c")));
+    assert_eq!(began.elapsed(), WAIT);
+    assert_eq!(retry_after(full), Duration::from_secs(10), "one waits, turns last five seconds at a guess");
+    assert_eq!(retry_after(late), Duration::from_secs(5));
+    assert_eq!(bench.notes(), ["1 wait", "full", "0 wait", "late"]);
+    // The queue is empty again, and what was seen counts.
+    bench.end_one();
+    let _second = bench.agent.start_turn(request("d")).await.unwrap();
+    let late = bench.agent.start_turn(request("e")).await;
+    assert_eq!(retry_after(late), Duration::from_secs(38));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_while_waiting_leaves_no_trace() {
+    let bench = bench(1, 1);
+    let _first = bench.agent.start_turn(request("a")).await.unwrap();
+    for _ in 0..3 {
+        let left = tokio::time::timeout(Duration::from_secs(1), bench.agent.start_turn(request("b"))).await;
+        assert!(left.is_err());
+    }
+    bench.notes();
+    bench.end_one();
+    // Nobody was let in in the place of one who left.
+    assert_eq!(bench.agent.gate.lock().schedule.waiting(), 0);
+    assert!(bench.agent.gate.lock().waiting.is_empty());
+    bench.agent.start_turn(request("c")).await.unwrap();
+    assert_eq!(bench.notes(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_full_itself_is_answered_with_a_time_too() {
+    let limits = AdmissionLimits { turns: 2, profiles: [2; 3], queue: 2, wait: WAIT };
+    let full = Silent { full: true, ..Silent::default() };
+    let agent = Admission::new(full, limits, Arc::new(Notes::default()));
+    for _ in 0..5 {
+        assert!(retry_after(agent.start_turn(request("a")).await) < Duration::from_mins(1));
+    }
+}
