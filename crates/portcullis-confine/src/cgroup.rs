@@ -140,7 +140,9 @@ fn settings_in(leaf: &Utf8Path, settings: &[(&str, String)]) -> io::Result<()> {
         for (_, value) in settings.iter().filter(|(name, _)| *name == "memory.limit_in_bytes") {
             let _ = fs::write(leaf.join("memory.memsw.limit_in_bytes"), value);
         }
-        fs::write(leaf.join("cgroup.procs"), "0")
+        // The launcher has one thread. Moving that, instead of a process, spares the kernel a wait of some 10 ms for all
+        // processors.
+        fs::write(leaf.join("tasks"), "0")
     };
     done().inspect_err(|_| {
         let _ = fs::remove_dir(leaf);
