@@ -1,6 +1,6 @@
 //! What an agent asks about before it does it, and the queue in which that waits for the operator.
 //!
-//! An agent that is asked by its worker calls [`Approvals::ask`] and waits for the [`Verdict`]; to stop waiting is to
+//! An agent runs a turn as [`Approvals::policy`] says. When its worker asks, it calls [`Approvals::ask`] and waits for the [`Verdict`]; to stop waiting is to
 //! withdraw the question. A frontend shows [`Approvals::waiting`], takes one with [`Approvals::take`] and answers it with
 //! [`Waiting::answer`]. Whatever is not answered is declined: in time, in a full queue, or because its turn is over.
 
@@ -49,6 +49,15 @@ impl ApprovalPolicy {
             Self::Ask => "ask",
         }
     }
+}
+
+/// Who answers, by what a turn may touch. A turn that may touch nothing has nothing to ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ApprovalPolicies {
+    /// For turns with a workspace that they can read.
+    pub read: ApprovalPolicy,
+    /// For turns with a workspace that they can change.
+    pub work: ApprovalPolicy,
 }
 
 /// What kind of thing an agent asks about.
@@ -111,7 +120,7 @@ pub struct Approval {
 pub enum Verdict {
     /// Somebody said yes. Everything else means no.
     Approved,
-    /// Somebody said no, or took it and left.
+    /// Somebody said no, or took it and left; or nobody is asked.
     Declined,
     /// Nobody answered in time.
     Expired,
@@ -149,6 +158,7 @@ pub struct Approvals {
     queue: Arc<Mutex<VecDeque<Waiting>>>,
     witness: Arc<dyn ApprovalWitness>,
     numbers: Arc<AtomicU64>,
+    policies: ApprovalPolicies,
     most: usize,
     wait: Duration,
 }
@@ -162,11 +172,26 @@ pub struct Waiting {
 
 impl Approvals {
     /// A queue for at most `most` questions, each of which waits at most `wait`.
-    pub fn new(most: usize, wait: Duration, witness: Arc<dyn ApprovalWitness>) -> Self {
-        Self { queue: Arc::default(), witness, numbers: Arc::default(), most, wait }
+    pub fn new(
+        policies: ApprovalPolicies,
+        most: usize,
+        wait: Duration,
+        witness: Arc<dyn ApprovalWitness>,
+    ) -> Self {
+        Self { queue: Arc::default(), witness, numbers: Arc::default(), policies, most, wait }
     }
 
-    /// Asks the operator and waits for the answer. Dropping the future withdraws the question.
+    /// Who answers in turns of this profile.
+    pub fn policy(&self, profile: Profile) -> ApprovalPolicy {
+        match profile {
+            Profile::Chat => ApprovalPolicy::Decline,
+            Profile::Read => self.policies.read,
+            Profile::Work => self.policies.work,
+        }
+    }
+
+    /// Asks the operator and waits for the answer; where the policy is another, the answer is no. Dropping the future
+    /// withdraws the question.
     pub async fn ask(&self, mut question: Question) -> Verdict {
         question.about.truncate(question.about.floor_char_boundary(SHOWN));
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
@@ -178,6 +203,10 @@ impl Approvals {
             expires_at: asked_at + self.wait,
         };
         self.witness.asked(&approval);
+        if self.policy(approval.question.profile) != ApprovalPolicy::Ask {
+            self.witness.unanswered(&approval, Verdict::Declined);
+            return Verdict::Declined;
+        }
         let (answer, mut answered) = oneshot::channel();
         {
             let mut queue = self.lock();
@@ -271,7 +300,8 @@ mod tests {
 
     fn approvals(most: usize) -> (Approvals, Arc<Seen>) {
         let seen = Arc::new(Seen::default());
-        (Approvals::new(most, Duration::from_mins(1), Arc::clone(&seen) as _), seen)
+        let policies = ApprovalPolicies { read: ApprovalPolicy::AutoReview, work: ApprovalPolicy::Ask };
+        (Approvals::new(policies, most, Duration::from_mins(1), Arc::clone(&seen) as _), seen)
     }
 
     fn question() -> Question {
@@ -332,6 +362,16 @@ mod tests {
                 "expired ap_tu_2"
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn where_the_operator_is_not_asked_the_answer_is_no() {
+        let (approvals, seen) = approvals(8);
+        for profile in [Profile::Chat, Profile::Read] {
+            assert_eq!(approvals.ask(Question { profile, ..question() }).await, Verdict::Declined);
+        }
+        let told = ["asked ap_tu_0", "declined ap_tu_0", "asked ap_tu_1", "declined ap_tu_1"];
+        assert_eq!(*seen.0.lock().unwrap(), told);
     }
 
     /// Who has taken a question may take the time to write the answer down.

@@ -23,8 +23,8 @@ mod witness;
 pub use admission::{Admission, AdmissionLimits, Place, QueueWatcher};
 pub use agent::{Agent, Capabilities, Effort, Model};
 pub use approvals::{
-    Approval, ApprovalId, ApprovalKind, ApprovalPolicy, ApprovalWitness, Approvals, Question, Verdict,
-    Waiting,
+    Approval, ApprovalId, ApprovalKind, ApprovalPolicies, ApprovalPolicy, ApprovalWitness, Approvals,
+    Question, Verdict, Waiting,
 };
 pub use deadline::Deadline;
 pub use error::{AgentError, Cause, ErrorKind, RequestFault};

@@ -45,6 +45,10 @@ pub enum Fact {
         key: Text,
         /// Its name.
         name: Text,
+        /// The widest profile of its turns.
+        profile: Profile,
+        /// What it opens.
+        scopes: Text,
     },
     /// An API key was revoked.
     KeyRevoked {
@@ -53,11 +57,9 @@ pub enum Fact {
         /// Its name.
         name: Text,
     },
-    /// An API key got a new text.
+    /// An API key got another secret.
     KeyRotated {
-        /// Its id before.
-        old: Text,
-        /// Its id now.
+        /// Its id.
         key: Text,
         /// Its name.
         name: Text,

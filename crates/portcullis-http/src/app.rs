@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_access::Keys;
-use portcullis_agent::{Agent, Profile};
+use portcullis_agent::{Agent, Approvals, Profile};
+use portcullis_audit::Audit;
 use portcullis_openai::chat;
 use portcullis_store::{Conversations, Responses};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,10 @@ pub struct Gateway {
     pub agent: Arc<dyn Agent>,
     /// Who may ask.
     pub keys: Arc<Keys>,
+    /// Where refusals and the operator's decisions are written down.
+    pub audit: Audit,
+    /// What agents ask of the operator.
+    pub approvals: Approvals,
     /// How requests are treated.
     pub settings: Settings,
     /// Weakened settings, in plain words; shown in `/readyz`.
@@ -87,6 +92,8 @@ pub struct Alias {
 pub(crate) struct App {
     pub(crate) agent: Arc<dyn Agent>,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) audit: Audit,
+    pub(crate) approvals: Approvals,
     pub(crate) settings: Settings,
     pub(crate) warnings: Vec<String>,
     pub(crate) metrics: Arc<Metrics>,

@@ -9,8 +9,9 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use portcullis_access::{Grant, Principal, Scope, Unauthenticated};
+use portcullis_access::{Grant, Scope, Unauthenticated};
 use portcullis_agent::{PrincipalId, Profile};
+use portcullis_audit::{Audit, Refusal, Why};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -25,6 +26,7 @@ pub(crate) struct Caller {
     pub(crate) grant: Arc<Grant>,
     /// The profile that the request asks for; at most the key's.
     asked: Option<Profile>,
+    audit: Audit,
 }
 
 /// Puts routes behind a key with a scope.
@@ -52,18 +54,40 @@ async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Re
 impl Caller {
     fn of(door: &Door, headers: &HeaderMap) -> Result<Self, ApiError> {
         let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let key = value.and_then(bearer).ok_or_else(ApiError::unauthenticated)?;
+        let audit = &door.app.audit;
+        let unknown = |error: ApiError| {
+            audit.refused(Refusal::unauthenticated());
+            error
+        };
+        let key = value.and_then(bearer).ok_or_else(|| unknown(ApiError::unauthenticated()))?;
         let known = door.app.keys.authenticate(key, jiff::Timestamp::now());
         let principal = known.map_err(|why| match why {
-            Unauthenticated::NotValid => ApiError::unauthenticated(),
-            Unauthenticated::Expired => ApiError::expired_key(),
+            Unauthenticated::NotValid => unknown(ApiError::unauthenticated()),
+            Unauthenticated::Expired => unknown(ApiError::expired_key()),
         })?;
-        let Principal { ref grant, .. } = principal;
-        if !grant.scopes.contains(&door.scope) {
+        let id = principal.id();
+        let caller = Self { principal: id, asked: None, grant: principal.grant, audit: audit.clone() };
+        if !caller.grant.scopes.contains(&door.scope) {
+            caller.refused(Why::Scope, door.scope.word());
             return Err(ApiError::scope_not_granted(door.scope));
         }
-        let asked = headers.get(PROFILE).map(|word| asked_profile(word, grant.profile)).transpose()?;
-        Ok(Self { principal: principal.id(), asked, grant: principal.grant })
+        let asked = headers.get(PROFILE).map(|word| caller.asked_profile(word)).transpose()?;
+        Ok(Self { asked, ..caller })
+    }
+
+    /// Writes down that the caller may not have this.
+    pub(crate) fn refused(&self, why: Why, wanted: &str) {
+        self.audit.refused(Refusal::of(&self.principal, why, wanted));
+    }
+
+    fn asked_profile(&self, word: &HeaderValue) -> Result<Profile, ApiError> {
+        let profile: Option<Profile> = word.to_str().ok().and_then(|word| word.parse().ok());
+        let (profile, allowed) = (profile.ok_or_else(ApiError::unknown_profile)?, self.grant.profile);
+        if profile > allowed {
+            self.refused(Why::Profile, profile.word());
+            return Err(ApiError::profile_not_allowed(profile, allowed));
+        }
+        Ok(profile)
     }
 
     /// The profile of a turn, under a name that may have one: what the request asks for, else the widest that both key
@@ -72,6 +96,7 @@ impl Caller {
         let widest = of_name.unwrap_or(self.grant.profile);
         let wanted = self.asked.unwrap_or(widest);
         if widest > self.grant.profile || wanted > widest {
+            self.refused(Why::Profile, widest.max(wanted).word());
             return Err(ApiError::profile_not_allowed(widest.max(wanted), widest.min(self.grant.profile)));
         }
         Ok(wanted)
@@ -102,15 +127,6 @@ pub(crate) fn owner(principal: &PrincipalId, profile: Profile) -> PrincipalId {
 /// Says on an answer which profile its turn had.
 pub(crate) fn tell_profile(response: &mut Response, profile: Profile) {
     response.headers_mut().insert(PROFILE, HeaderValue::from_static(profile.word()));
-}
-
-fn asked_profile(word: &HeaderValue, allowed: Profile) -> Result<Profile, ApiError> {
-    let profile: Option<Profile> = word.to_str().ok().and_then(|word| word.parse().ok());
-    let profile = profile.ok_or_else(ApiError::unknown_profile)?;
-    if profile > allowed {
-        return Err(ApiError::profile_not_allowed(profile, allowed));
-    }
-    Ok(profile)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

@@ -179,6 +179,13 @@ impl ApiError {
             .retry_after(Duration::from_secs(5))
     }
 
+    pub(crate) fn unaudited() -> Self {
+        let message =
+            "The gateway can not keep its audit log, and allows nothing that it could not account for.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "unaudited", message)
+            .retry_after(Duration::from_secs(30))
+    }
+
     pub(crate) fn internal() -> Self {
         let message = "The gateway failed. Please report the request id.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
@@ -295,12 +302,7 @@ impl From<AgentError> for ApiError {
                 let message = "The client read too slowly.";
                 Self::new(S::REQUEST_TIMEOUT, INVALID, "slow_reader", message).permanent()
             }
-            ErrorKind::Unaudited => {
-                let message =
-                    "The gateway can not keep its audit log, and runs nothing that it could not account for.";
-                Self::new(S::SERVICE_UNAVAILABLE, "server_error", "unaudited", message)
-                    .retry_after(Duration::from_secs(30))
-            }
+            ErrorKind::Unaudited => Self::unaudited(),
             ErrorKind::Internal => Self::internal(),
         }
     }

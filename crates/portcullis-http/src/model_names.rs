@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use portcullis_agent::{Model, Profile, ReasoningSummary, TurnOptions};
+use portcullis_audit::Why;
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::chat::Format;
 
@@ -37,6 +38,7 @@ pub(crate) async fn resolve(app: &App, caller: &Caller, name: &str) -> Result<Re
     let model = models.into_iter().find(|model| model.id.as_str() == wanted);
     let model = model.ok_or_else(|| ApiError::unknown_model(name))?;
     if !caller.grant.allows_model(&[name, wanted]) {
+        caller.refused(Why::Model, name);
         return Err(ApiError::model_not_allowed(name));
     }
     let profile = caller.profile(alias.and_then(|alias| alias.profile))?;

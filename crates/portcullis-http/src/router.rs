@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::auth::behind;
 use crate::error::ApiError;
 use crate::request_id::identify;
-use crate::routes::{chat, conversations, health, models, responses};
+use crate::routes::{approvals, chat, conversations, health, models, responses};
 
 /// Every route of the gateway, and the scope that a key needs for it.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -38,11 +38,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             "/v1/conversations/{id}/items/{item}",
             get(conversations::retrieve_item).delete(conversations::delete_item),
         );
+    let operator = Router::new()
+        .route("/v1/approvals", get(approvals::list))
+        .route("/v1/approvals/{id}", post(approvals::decide));
     let metrics = Router::new().route("/metrics", get(health::metrics));
     let without_key = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
 
     Router::new()
         .merge(behind(&app, Scope::Inference, inference))
+        .merge(behind(&app, Scope::Operator, operator))
         .merge(behind(&app, Scope::Metrics, metrics))
         .merge(without_key)
         .fallback(|| async { ApiError::unknown_url() })

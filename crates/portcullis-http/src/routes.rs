@@ -1,5 +1,6 @@
 //! One file per resource.
 
+pub(crate) mod approvals;
 pub(crate) mod chat;
 pub(crate) mod conversations;
 pub(crate) mod health;

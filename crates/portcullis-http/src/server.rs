@@ -40,7 +40,8 @@ pub async fn serve(
     stop: CancellationToken,
     drain: Duration,
 ) -> std::io::Result<()> {
-    let Gateway { agent, keys, settings, warnings, responses, conversations, metrics } = gateway;
+    let Gateway { agent, keys, audit, approvals, settings, warnings, responses, conversations, metrics } =
+        gateway;
     let ending = CancellationToken::new();
     let parked = ParkedTurns::new(settings.parking, Arc::clone(&metrics));
     let (draining, ending_of_app) = (stop.clone(), ending.clone());
@@ -49,6 +50,8 @@ pub async fn serve(
     let app = App {
         agent,
         keys,
+        audit,
+        approvals,
         settings,
         warnings,
         metrics,

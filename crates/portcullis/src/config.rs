@@ -32,8 +32,8 @@ use camino::Utf8PathBuf;
 
 pub(crate) use keys::reference_markdown;
 pub(crate) use model::{
-    Alias, Audit, BaseUrl, Codex, Config, CustomProvider, Hosts, Http, Limits, Log, LogFilter, LogFormat,
-    OpenAi, Provider, State, Store, Turn,
+    Alias, Approvals, Audit, BaseUrl, Codex, Config, CustomProvider, Hosts, Http, Limits, Log, LogFilter,
+    LogFormat, OpenAi, Provider, State, Store, Turn,
 };
 pub(crate) use place::{Origin, Place};
 pub(crate) use problem::{ConfigErrors, Problem};

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use portcullis_access::{KeyStore, Keys};
-use portcullis_agent::{Admission, AdmissionLimits, Deadline, Record};
+use portcullis_agent::{Admission, AdmissionLimits, Approvals, Deadline, Record};
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::AppServer;
 use portcullis_lab::ModelServer;
@@ -30,7 +30,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub(crate) use audit::dir as audit_dir;
+pub(crate) use audit::{dir as audit_dir, record};
 pub(crate) use codex::find as find_codex;
 pub(crate) use listen::{listen_error, reachable};
 pub(crate) use state::StateDir;
@@ -59,6 +59,7 @@ pub(crate) struct Gateway {
     kept: Arc<SqlStore>,
     keys: Arc<Keys>,
     audit: Audit,
+    approvals: Approvals,
     settings: portcullis_http::Settings,
     /// How many turns run and wait.
     admission: AdmissionLimits,
@@ -116,6 +117,7 @@ impl Gateway {
             lab: upstream.lab,
             kept,
             keys,
+            approvals: audit::approvals(&config.approvals, &audit),
             audit,
             settings: http::settings(config),
             admission: http::admission(config),
@@ -140,19 +142,42 @@ impl Gateway {
         mut signals: Signals,
         greet: impl AsyncFnOnce(&AppServer) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let Self { listener, codex, lab, kept, keys, audit, settings, admission, weakened, state, .. } = self;
+        let Self {
+            listener,
+            codex,
+            lab,
+            kept,
+            keys,
+            audit,
+            approvals,
+            settings,
+            admission,
+            weakened,
+            state,
+            ..
+        } = self;
         let metrics = Arc::new(portcullis_http::Metrics::default());
         for weakened in &weakened {
             metrics.weakened(weakened.word());
         }
         let warnings = weakened.iter().map(Weakened::sentence).collect();
         let counter = Arc::clone(&metrics);
-        let agent = Deadline::new(Lent::new(&codex));
-        let agent = Record::new(Admission::new(agent, admission, Arc::clone(&metrics) as _), counter);
-        let agent = Arc::new(Audited::new(agent, audit.clone()));
+        // A turn that was not admitted is no fact for the audit log: a flood of them would fill it.
+        let agent = Audited::new(Deadline::new(Lent::new(&codex)), audit.clone());
+        let agent = Admission::new(agent, admission, Arc::clone(&metrics) as _);
+        let agent = Arc::new(Record::new(agent, counter));
         let (responses, conversations) = (Arc::clone(&kept) as _, Arc::clone(&kept) as _);
-        let gateway =
-            portcullis_http::Gateway { agent, keys, settings, warnings, responses, conversations, metrics };
+        let gateway = portcullis_http::Gateway {
+            agent,
+            keys,
+            audit: audit.clone(),
+            approvals,
+            settings,
+            warnings,
+            responses,
+            conversations,
+            metrics,
+        };
         let stop = CancellationToken::new();
         let serving = portcullis_http::serve(listener, gateway, stop.clone(), DRAIN);
         let greeting = async {

@@ -25,11 +25,11 @@ fn a_line_is_what_the_documentation_says() {
         shapes,
         [
             format!(
-                r#"{{"seq":1,"at":"…","who":"k1:app","event":"key_created","key":"k0","name":"app","prev":"{}""#,
+                r#"{{"seq":1,"at":"…","who":"k1:app","event":"key_revoked","key":"k0","name":"app","prev":"{}""#,
                 "0".repeat(64)
             ),
             format!(
-                r#"{{"seq":2,"at":"…","who":"k1:app","event":"key_created","key":"k1","name":"app","prev":{}"#,
+                r#"{{"seq":2,"at":"…","who":"k1:app","event":"key_revoked","key":"k1","name":"app","prev":{}"#,
                 first["hash"]
             ),
         ]
@@ -115,7 +115,7 @@ fn a_cut_stays_visible_when_the_log_goes_on() {
             (told.line, told.what.as_str()),
             (4, "line 6 follows line 3: lines are missing or were put in")
         );
-        assert_eq!(events(dir.path())[3..], ["recovered", "key_created"]);
+        assert_eq!(events(dir.path())[3..], ["recovered", "key_revoked"]);
         assert_eq!(crate::support::lines(dir.path())[3].fields["missing_lines"], 2);
     }
 }
@@ -139,7 +139,7 @@ fn a_torn_line_is_repaired_and_told() {
     let torn = format!("{}{}", lines.concat(), r#"{"seq":4,"at":"20"#);
     std::fs::write(&path, torn).unwrap();
     append(&mut journal(dir.path()), 3..4);
-    assert_eq!(events(dir.path()), ["key_created", "key_created", "key_created", "recovered", "key_created"]);
+    assert_eq!(events(dir.path()), ["key_revoked", "key_revoked", "key_revoked", "recovered", "key_revoked"]);
     assert_eq!(crate::support::lines(dir.path())[3].fields["torn_bytes"], 17);
     verify(dir.path()).unwrap();
 }
@@ -177,7 +177,7 @@ fn a_crash_between_two_files_leaves_no_gap() {
     std::fs::rename(dir.path().join("audit.jsonl"), closed).unwrap();
     append(&mut journal(dir.path()), 4..5);
     verify(dir.path()).unwrap();
-    assert_eq!(events(dir.path())[4..], ["continued", "key_created"]);
+    assert_eq!(events(dir.path())[4..], ["continued", "key_revoked"]);
 }
 
 /// The gateway and commands write to one log.
@@ -198,7 +198,7 @@ fn several_writers_make_one_chain() {
         }
     });
     verify(dir.path()).unwrap();
-    let made = events(dir.path()).into_iter().filter(|event| event == "key_created").count();
+    let made = events(dir.path()).into_iter().filter(|event| event == "key_revoked").count();
     assert_eq!(made, 4 * 50 * 2);
     assert!(!events(dir.path()).contains(&"recovered".to_owned()));
 }

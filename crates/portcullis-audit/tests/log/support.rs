@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_audit::{Broken, Entry, Fact, Journal, Limits, Line, Whole};
 
 pub(crate) fn fact(number: usize) -> Entry {
-    Entry::new("k1:app", Fact::KeyCreated { key: format!("k{number}").as_str().into(), name: "app".into() })
+    Entry::new("k1:app", Fact::KeyRevoked { key: format!("k{number}").as_str().into(), name: "app".into() })
 }
 
 pub(crate) fn journal(dir: &Utf8Path) -> Journal {

@@ -7,9 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use portcullis_access::{Grant, KeyStore, Keys};
 use portcullis_agent::{
-    Admission, Agent, AgentError, Capabilities, Delta, DeltaKind, EventReceiver, EventSender, Item, Model,
-    Outcome, Place, Readiness, ToolOutput, Turn, TurnEvent, TurnRequest, TurnSource, Usage, event_queue,
+    Admission, Agent, AgentError, ApprovalPolicies, ApprovalPolicy, Approvals, Capabilities, Delta,
+    DeltaKind, EventReceiver, EventSender, Item, Model, Outcome, Place, Readiness, ToolOutput, Turn,
+    TurnEvent, TurnRequest, TurnSource, Usage, event_queue,
 };
+use portcullis_audit::{Audit, Limits};
 use portcullis_http::{Gateway, Metrics};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -121,10 +123,12 @@ pub(crate) struct FakeGate {
     pub(crate) base: String,
     pub(crate) key: String,
     pub(crate) store: KeyStore,
+    pub(crate) audit: Audit,
+    pub(crate) approvals: Approvals,
     pub(crate) client: reqwest::Client,
     stop: CancellationToken,
     served: JoinHandle<std::io::Result<()>>,
-    _dir: camino_tempfile::Utf8TempDir,
+    pub(crate) dir: camino_tempfile::Utf8TempDir,
 }
 
 impl FakeGate {
@@ -138,6 +142,9 @@ impl FakeGate {
         let key = store.create("test", &options.grant, jiff::Timestamp::now()).unwrap();
         let agent = Arc::new(FakeAgent::default());
         let metrics = Arc::new(Metrics::default());
+        let audit = Audit::start(&dir.path().join("audit"), Limits::default()).unwrap();
+        let policies = ApprovalPolicies { work: ApprovalPolicy::Ask, ..ApprovalPolicies::default() };
+        let approvals = Approvals::new(policies, 8, Duration::from_mins(1), Arc::new(audit.clone()));
         let gateway = Gateway {
             agent: Arc::new(Admission::new(
                 Lent(Arc::clone(&agent)),
@@ -145,6 +152,8 @@ impl FakeGate {
                 Arc::clone(&metrics) as _,
             )),
             keys: Arc::new(Keys::open(store.path()).unwrap()),
+            audit: audit.clone(),
+            approvals: approvals.clone(),
             settings: settings(&options),
             warnings: Vec::new(),
             responses: Arc::clone(&options.kept) as _,
@@ -159,7 +168,7 @@ impl FakeGate {
         let served = tokio::task::spawn(serving);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let key = key.secret.expose_secret().to_owned();
-        Self { agent, base, key, store, client, stop, served, _dir: dir }
+        Self { agent, base, key, store, audit, approvals, client, stop, served, dir }
     }
 
     /// Another key with this grant.
@@ -185,6 +194,7 @@ impl FakeGate {
     pub(crate) async fn finish(self) {
         self.stop.cancel();
         self.served.await.unwrap().unwrap();
+        self.audit.close().await;
     }
 }
 

@@ -8,6 +8,7 @@ mod codex_client;
 mod fake;
 mod faults;
 mod grants;
+mod operator;
 mod overload;
 mod responses;
 mod shape;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_access::{Grant, KeyStore, Keys};
-use portcullis_agent::{AdmissionLimits, Deadline, Profile, Record};
+use portcullis_agent::{AdmissionLimits, ApprovalPolicies, Approvals, Deadline, Profile, Record};
+use portcullis_audit::Audit;
 use portcullis_codex::{AppServer, CodexBinary, CustomProvider, Provider, Settings as CodexSettings};
 use portcullis_http::{Alias, Gateway, Keep, Metrics, Parking, Settings};
 use portcullis_lab::ModelServer;
@@ -109,6 +110,13 @@ impl TestGate {
         let gateway = Gateway {
             agent: Arc::new(Record::new(Deadline::new(Arc::clone(&agent)), counter)),
             keys: Arc::new(Keys::open(store.path()).unwrap()),
+            audit: Audit::off(),
+            approvals: Approvals::new(
+                ApprovalPolicies::default(),
+                8,
+                Duration::from_mins(1),
+                Arc::new(Audit::off()),
+            ),
             settings,
             warnings: Vec::new(),
             responses: Arc::clone(&options.kept) as _,

@@ -8,11 +8,13 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use portcullis_access::{Grant, KeyInfo, KeyStore, NewKey};
 use portcullis_agent::Profile;
+use portcullis_audit::{Fact, Text};
 use secrecy::ExposeSecret as _;
 
+use crate::config::Config;
 use crate::environment::Environment;
 use crate::flags::{Home, Layers};
-use crate::print;
+use crate::{gateway, print};
 
 /// Make, list, rotate and revoke the API keys of apps.
 ///
@@ -74,24 +76,54 @@ enum Action {
 }
 
 pub(super) fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
-    let open = |home: Home| -> anyhow::Result<KeyStore> {
-        Ok(KeyStore::open(Layers::of(environment, home).config()?.state.dir)?)
+    let open = |home: Home| -> anyhow::Result<(Config, KeyStore)> {
+        let config = Layers::of(environment, home).config()?;
+        let store = KeyStore::open(&config.state.dir)?;
+        Ok((config, store))
     };
     let now = Timestamp::now();
     match args.action {
         Action::Create { name, grant, home } => {
+            let (config, store) = open(home)?;
             let grant = grant.read(now)?;
-            show(&open(home)?.create(&name, &grant, now)?, "revoke it with `portcullis key revoke")
+            let key = store.create(&name, &grant, now)?;
+            if let Err(error) = gateway::record(&config, created(&key, &grant)) {
+                // A key that nobody will ever know of must not be good.
+                store.revoke(&key.id)?;
+                return Err(error.context("no key was made, as that cannot be written into the audit log"));
+            }
+            show(&key, "revoke it with `portcullis key revoke")
         }
-        Action::List { home } => list(&open(home)?.list()?, now),
+        Action::List { home } => list(&open(home)?.1.list()?, now),
         Action::Rotate { wanted, grace, home } => {
-            let key = open(home)?.rotate(&wanted, grace.unwrap_or_default(), now)?;
-            show(&key, "make another one with `portcullis key rotate")
+            let (config, store) = open(home)?;
+            let key = store.rotate(&wanted, grace.unwrap_or_default(), now)?;
+            let fact = Fact::KeyRotated { key: Text::new(&key.id), name: Text::new(&key.name) };
+            let recorded = gateway::record(&config, fact);
+            show(&key, "make another one with `portcullis key rotate")?;
+            recorded.context(UNRECORDED)
         }
         Action::Revoke { wanted, home } => {
-            let KeyInfo { id, name, .. } = open(home)?.revoke(&wanted)?;
-            Ok(print::page(&format!("revoked the key `{name}` ({id})"))?)
+            let (config, store) = open(home)?;
+            let KeyInfo { id, name, .. } = store.revoke(&wanted)?;
+            let fact = Fact::KeyRevoked { key: Text::new(&id), name: Text::new(&name) };
+            let recorded = gateway::record(&config, fact);
+            print::page(&format!("revoked the key `{name}` ({id})"))?;
+            recorded.context(UNRECORDED)
         }
+    }
+}
+
+/// Of what is done, and only that it was is missing.
+const UNRECORDED: &str = "it is done, but that cannot be written into the audit log";
+
+fn created(key: &NewKey, grant: &Grant) -> Fact {
+    let scopes: Vec<_> = grant.scopes.iter().map(ToString::to_string).collect();
+    Fact::KeyCreated {
+        key: Text::new(&key.id),
+        name: Text::new(&key.name),
+        profile: grant.profile,
+        scopes: Text::new(&scopes.join(" ")),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use portcullis_audit::{Fact, Text};
 use portcullis_codex::LoginPrompt;
 
 use crate::environment::Environment;
@@ -44,7 +45,9 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
         signed_in = signing_in => signed_in?,
         signal = signals.next() => bail!("{signal} came before anybody was signed in"),
     };
-    Ok(print::page(&format!("Signed in: {who}. The login is in `{}`.", config.codex.home))?)
+    let recorded = gateway::record(&config, Fact::SignedIn { account: Text::new(&who) });
+    print::page(&format!("Signed in: {who}. The login is in `{}`.", config.codex.home))?;
+    recorded.context("that cannot be written into the audit log")
 }
 
 fn show(LoginPrompt { url, code }: LoginPrompt) {

@@ -9,7 +9,8 @@ use super::meaning::Meaning;
 use super::provider::provider;
 use super::reader::Reader;
 use super::{
-    Alias, Audit, Codex, Config, Http, Limits, Log, OpenAi, Origin, Place, Problem, State, Store, Turn,
+    Alias, Approvals, Audit, Codex, Config, Http, Limits, Log, OpenAi, Origin, Place, Problem, State, Store,
+    Turn,
 };
 
 /// Whether rules between keys are checked.
@@ -58,6 +59,11 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
         openai: OpenAi {
             sampling: reader.value("openai.sampling"),
             image_hosts: reader.value("openai.image_hosts"),
+        },
+        approvals: Approvals {
+            read: reader.value("approvals.read"),
+            work: reader.value("approvals.work"),
+            wait: reader.value("approvals.wait"),
         },
         audit: Audit { enabled: reader.value("audit.enabled"), size: reader.value("audit.size") },
         log: Log { format: reader.value("log.format"), level: reader.value("log.level") },

@@ -142,6 +142,20 @@ pub(super) static KEYS: &[Key] = &[
         "Hosts from which pictures of requests are fetched, separated by commas. Without any, requests carry their \
          pictures themselves.",
     ),
+    key(
+        "approvals.read",
+        "`decline`, `auto_review` or `ask`",
+        Text("decline"),
+        "Who answers when Codex asks before it acts in a turn of `read`: nobody, so that it does not; Codex's own reviewer; \
+         the operator, at `/v1/approvals`.",
+    ),
+    key("approvals.work", "`decline`, `auto_review` or `ask`", Text("decline"), "The same for `work`."),
+    key(
+        "approvals.wait",
+        "duration",
+        Text("5m"),
+        "How long a question waits for the operator. Then it is declined.",
+    ),
     key("audit.enabled", "boolean", Text("true"), "Keep the audit log, in `<state.dir>/audit`."),
     key("audit.size", "size", Text("1GiB"), "How much of the audit log is kept; the oldest files go first."),
     key("log.format", "`text` or `json`", Text("text"), "How log lines look."),

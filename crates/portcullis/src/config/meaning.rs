@@ -11,7 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::given::{Given, Scalar, quote};
 use super::quantity::{parse_duration, show_duration};
-use portcullis_agent::Profile;
+use portcullis_agent::{ApprovalPolicy, Profile};
 use portcullis_openai::chat::Sampling;
 
 use super::{BaseUrl, ByteSize, Hosts, LogFilter, LogFormat};
@@ -191,6 +191,18 @@ impl Meaning for LogFormat {
     }
     fn show(&self) -> String {
         quote(if *self == Self::Text { "text" } else { "json" })
+    }
+}
+
+impl Meaning for ApprovalPolicy {
+    const KIND: &'static str = "`decline`, `auto_review` or `ask`";
+    const EXPECTED: &'static str = Self::KIND;
+
+    fn of(given: &Given) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| given.text() == Some(policy.word()))
+    }
+    fn show(&self) -> String {
+        quote(self.word())
     }
 }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use portcullis_agent::Profile;
+use portcullis_agent::{ApprovalPolicy, Profile};
 use portcullis_openai::chat::Sampling;
 use secrecy::SecretString;
 
@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) store: Store,
     pub(crate) openai: OpenAi,
+    pub(crate) approvals: Approvals,
     pub(crate) audit: Audit,
     pub(crate) log: Log,
     /// Model names that clients may use, besides the real ones.
@@ -139,6 +140,15 @@ pub(crate) struct OpenAi {
 /// Names or addresses of hosts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Hosts(pub(crate) Vec<String>);
+
+/// `[approvals]`: who answers when Codex asks before it acts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Approvals {
+    pub(crate) read: ApprovalPolicy,
+    pub(crate) work: ApprovalPolicy,
+    /// How long a question waits for the operator.
+    pub(crate) wait: Duration,
+}
 
 /// `[audit]`: what is written down of what matters to security.
 #[derive(Clone, Copy, Debug)]

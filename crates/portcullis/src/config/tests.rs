@@ -72,6 +72,9 @@ fn defaults() {
     store.size = "1GiB"                                    # default
     openai.sampling = "ignore"                             # default
     openai.image_hosts = ""                                # default
+    approvals.read = "decline"                             # default
+    approvals.work = "decline"                             # default
+    approvals.wait = "5m"                                  # default
     audit.enabled = true                                   # default
     audit.size = "1GiB"                                    # default
     log.format = "text"                                    # default
@@ -142,6 +145,9 @@ codex = { model = "mine" }
     store.size = "1GiB"                             # default
     openai.sampling = "ignore"                      # default
     openai.image_hosts = ""                         # default
+    approvals.read = "decline"                      # default
+    approvals.work = "decline"                      # default
+    approvals.wait = "5m"                           # default
     audit.enabled = true                            # default
     audit.size = "1GiB"                             # default
     log.format = "json"                             # flag --log-format (default "text")
@@ -257,7 +263,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
     assert_snapshot!(errors(file, &[], &[]), @r#"
     the configuration has 26 problems
       DIR/portcullis.toml:1:1: `colour` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `audit`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `approvals`, `audit`, `log`, `aliases`
       DIR/portcullis.toml:3:1: `http.bindd` is not known
         did you mean `bind`?
         known in `http`: `bind`
@@ -265,7 +271,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
         expected an IP address and a port, such as `127.0.0.1:8320` or `[::1]:8320`
       DIR/portcullis.toml:5:2: `htpp` is not known
         did you mean `http`?
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `audit`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `approvals`, `audit`, `log`, `aliases`
       DIR/portcullis.toml:8:7: `state.dir` cannot be "~/portcullis"
         expected a path; `~` and variables are not expanded
       DIR/portcullis.toml:10:9: `codex.model` cannot be `5`
@@ -332,7 +338,7 @@ fn mistakes_in_the_environment_and_in_flags() {
     assert_snapshot!(errors("", &env, &flags), @r#"
     the configuration has 10 problems
       environment variable PORTCULLIS__: `""` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `audit`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `approvals`, `audit`, `log`, `aliases`
       environment variable PORTCULLIS__HTTP: `http` cannot be "127.0.0.1:1", it is a table
         with `bind`
       environment variable PORTCULLIS__HTTP__BINDD: `http.bindd` is not known

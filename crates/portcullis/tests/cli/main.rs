@@ -42,6 +42,21 @@ fn a_new_key_is_alone_on_stdout() {
     assert_eq!(revoked.code, 0, "{revoked:?}");
     assert!(keys.authenticate(text, Timestamp::now()).is_err());
     assert_eq!(key(&["key", "revoke", "my app"]).code, 1);
+
+    let audit = key(&["audit", "show"]).stdout;
+    let events: Vec<_> = audit.lines().filter_map(|line| line.split_whitespace().nth(3)).collect();
+    assert_eq!(events, ["key_created", "key_revoked"], "{audit}");
+    assert!(audit.contains("operator key_created key=") && !audit.contains(text), "{audit}");
+    assert_eq!(key(&["audit", "verify"]).code, 0);
+
+    // A key of which the log knows nothing is not made.
+    let log = state.path().join("audit/audit.jsonl");
+    std::fs::remove_file(&log).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &log).unwrap();
+    let unrecorded = key(&["key", "create", "--name", "other"]);
+    assert_eq!((unrecorded.code, unrecorded.stdout.as_str()), (1, ""), "{unrecorded:?}");
+    assert!(unrecorded.stderr.starts_with("error: no key was made"), "{unrecorded:?}");
+    assert_eq!(KeyStore::open(state.path()).unwrap().list().unwrap().len(), 0);
 }
 
 #[test]
