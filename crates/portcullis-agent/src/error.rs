@@ -72,6 +72,15 @@ pub enum ErrorKind {
     /// The turn would have hands, and what they do could not be written down.
     #[error("the gateway can not keep its audit log")]
     Unaudited,
+    /// The turn used up more than any may.
+    #[error("the turn used more {what} than it may")]
+    OverBudget {
+        /// What: `steps`, `tokens`, `disk`.
+        what: &'static str,
+    },
+    /// There are no hands for the turn's profile, or they could not be made.
+    #[error("the gateway can not run commands for this turn")]
+    NoHands,
     /// A bug, or a thing that should not be possible.
     #[error("an internal error")]
     Internal,
@@ -96,6 +105,8 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::SlowReader => "slow_reader",
             Self::Unaudited => "unaudited",
+            Self::OverBudget { .. } => "over_budget",
+            Self::NoHands => "no_hands",
             Self::Internal => "internal",
         }
     }

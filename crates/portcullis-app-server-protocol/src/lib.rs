@@ -20,9 +20,10 @@ pub use notifications::{
     SummaryText, ThreadItem, ToolCallRequest, TurnCompleted, TurnError, TurnStatus, Warning,
 };
 pub use requests::{
-    Account, AccountReadParams, AccountReadResponse, Approval, ClientInfo, DynamicTool,
-    InitializeCapabilities, InitializeParams, LoginStartParams, LoginStartResponse, Method, ModelEntry,
-    ModelListParams, ModelListResponse, ReasoningEffortOption, SandboxMode, ThreadInjectItemsParams,
-    ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams, ToolCallResponse, ToolOutputItem,
-    TurnInterruptParams, TurnStartParams, TurnStartResponse, UserInput, WithId,
+    Account, AccountReadParams, AccountReadResponse, Approval, ClientInfo, DynamicTool, EnvironmentAddParams,
+    EnvironmentInfoParams, InitializeCapabilities, InitializeParams, LoginStartParams, LoginStartResponse,
+    Method, ModelEntry, ModelListParams, ModelListResponse, ReasoningEffortOption, Reviewer, SandboxMode,
+    ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
+    ToolCallResponse, ToolOutputItem, TurnEnvironment, TurnInterruptParams, TurnStartParams,
+    TurnStartResponse, UserInput, WithId,
 };

@@ -28,6 +28,8 @@ methods! {
     TurnStartParams => "turn/start" -> TurnStartResponse;
     TurnInterruptParams => "turn/interrupt" -> Value;
     ModelListParams => "model/list" -> ModelListResponse;
+    EnvironmentAddParams => "environment/add" -> Value;
+    EnvironmentInfoParams => "environment/info" -> Value;
     AccountReadParams => "account/read" -> AccountReadResponse;
     LoginStartParams => "account/login/start" -> LoginStartResponse;
 }
@@ -75,12 +77,16 @@ pub struct ThreadStartParams {
     pub sandbox: SandboxMode,
     /// When Codex asks before it acts.
     pub approval_policy: Approval,
+    /// Who is asked then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals_reviewer: Option<Reviewer>,
     /// Where tools run; empty means nowhere.
-    pub environments: Vec<Value>,
+    pub environments: Vec<TurnEnvironment>,
     /// Asks for the model's own items (`rawResponseItem/completed`) and for the end of each step.
     pub experimental_raw_events: bool,
     /// Replaces Codex's instructions; the empty text sends none.
-    pub base_instructions: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_instructions: Option<String>,
     /// The caller's tools.
     pub dynamic_tools: Vec<DynamicTool>,
     /// The model.
@@ -99,6 +105,8 @@ pub struct ThreadStartParams {
 pub enum SandboxMode {
     /// No writing, no network.
     ReadOnly,
+    /// Codex's own sandbox is off: something else confines its tools.
+    DangerFullAccess,
 }
 
 /// When Codex asks before it acts.
@@ -107,6 +115,57 @@ pub enum SandboxMode {
 pub enum Approval {
     /// Never: what would need asking is refused.
     Never,
+    /// Before every command that Codex does not know to be harmless.
+    Untrusted,
+}
+
+/// Who is asked before Codex acts.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reviewer {
+    /// We are, by a request of the app-server.
+    User,
+    /// Another run of the model, which Codex starts.
+    AutoReview,
+}
+
+/// Where the tools of a thread run.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnEnvironment {
+    /// An environment that was added.
+    pub environment_id: String,
+    /// The working directory there.
+    pub cwd: String,
+}
+
+/// Makes an exec-server known as an environment.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentAddParams {
+    /// Its name.
+    pub environment_id: String,
+    /// Where it is reached: `ws://127.0.0.1:PORT/…`.
+    pub exec_server_url: String,
+    /// What proves to it that the app-server calls.
+    pub auth_bearer_token: String,
+}
+
+/// Hides the token.
+impl std::fmt::Debug for EnvironmentAddParams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnvironmentAddParams")
+            .field("environment_id", &self.environment_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Asks an environment what it is, which connects to it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentInfoParams {
+    /// Its name.
+    pub environment_id: String,
 }
 
 /// A tool of the caller.

@@ -9,11 +9,12 @@
 use std::fs;
 
 use portcullis_app_server_protocol::{
-    AccountReadParams, AccountReadResponse, Approval, ClientInfo, DynamicTool, Incoming,
-    InitializeCapabilities, InitializeParams, LoginStartParams, Method, ModelListParams, ModelListResponse,
-    Notification, RpcError, SandboxMode, ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse,
-    ThreadUnsubscribeParams, ToolCallRequest, ToolCallResponse, ToolOutputItem, TurnInterruptParams,
-    TurnStartParams, TurnStartResponse, UserInput, notification_line, request_line,
+    AccountReadParams, AccountReadResponse, Approval, ClientInfo, DynamicTool, EnvironmentAddParams,
+    EnvironmentInfoParams, Incoming, InitializeCapabilities, InitializeParams, LoginStartParams, Method,
+    ModelListParams, ModelListResponse, Notification, Reviewer, RpcError, SandboxMode,
+    ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
+    ToolCallRequest, ToolCallResponse, ToolOutputItem, TurnEnvironment, TurnInterruptParams, TurnStartParams,
+    TurnStartResponse, UserInput, notification_line, request_line,
 };
 use serde_json::{Map, Value, json};
 
@@ -191,13 +192,14 @@ fn methods() -> Vec<Ours> {
         },
     };
     let thread = ThreadStartParams {
+        approvals_reviewer: None,
         ephemeral: true,
         cwd: text("/"),
         sandbox: SandboxMode::ReadOnly,
         approval_policy: Approval::Never,
         environments: Vec::new(),
         experimental_raw_events: true,
-        base_instructions: text(""),
+        base_instructions: None,
         dynamic_tools: Vec::new(),
         model: text("m"),
         service_tier: None,
@@ -214,6 +216,11 @@ fn methods() -> Vec<Ours> {
         tools: vec![function()],
     };
     let full_thread = ThreadStartParams {
+        sandbox: SandboxMode::DangerFullAccess,
+        approval_policy: Approval::Untrusted,
+        approvals_reviewer: Some(Reviewer::AutoReview),
+        environments: vec![TurnEnvironment { environment_id: text("e"), cwd: text("/work") }],
+        base_instructions: Some(text("")),
         dynamic_tools: vec![function(), namespace],
         service_tier: Some(text("priority")),
         config: Map::from_iter([(text("model_verbosity"), json!("high"))]),
@@ -245,6 +252,12 @@ fn methods() -> Vec<Ours> {
         ours(&turns),
         ours(&[TurnInterruptParams { thread_id: text("t"), turn_id: text("u") }]),
         ours(&[ModelListParams { cursor: None }, ModelListParams { cursor: Some(text("c")) }]),
+        ours(&[EnvironmentAddParams {
+            environment_id: text("e"),
+            exec_server_url: text("ws://127.0.0.1:1/e"),
+            auth_bearer_token: text("k"),
+        }]),
+        ours(&[EnvironmentInfoParams { environment_id: text("e") }]),
         ours(&[AccountReadParams { refresh_token: true }]),
         ours(&[LoginStartParams::ChatgptDeviceCode]),
     ]
@@ -253,7 +266,7 @@ fn methods() -> Vec<Ours> {
 fn thread_again(thread: &ThreadStartParams) -> ThreadStartParams {
     ThreadStartParams {
         cwd: thread.cwd.clone(),
-        environments: thread.environments.clone(),
+        environments: Vec::new(),
         base_instructions: thread.base_instructions.clone(),
         dynamic_tools: Vec::new(),
         model: thread.model.clone(),

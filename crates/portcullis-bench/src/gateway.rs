@@ -138,10 +138,12 @@ impl Gateway {
 
 fn configuration(setup: &Setup<'_>, state: &Utf8Path) -> String {
     let Setup { codex, model, turns, more, .. } = setup;
+    // What stands in for Codex needs the machine's libraries, which a worker's own view of the files does not have.
+    let level = if codex.file_name() == Some("codex") { "best" } else { "bare" };
     format!(
         "[http]\nbind = \"127.0.0.1:0\"\n\n[state]\ndir = \"{state}\"\n\n[codex]\nbin = \"{codex}\"\nmodel = \"gpt-5.5\"\n\n\
          [provider]\nkind = \"custom\"\nname = \"lab\"\nbase_url = \"{model}\"\nrequest_max_retries = 0\n\
-         stream_max_retries = 0\n\n[limits]\nturns = {turns}\n\n{more}\n"
+         stream_max_retries = 0\n\n[limits]\nturns = {turns}\n\n[confine]\nlevel = \"{level}\"\n\n{more}\n"
     )
 }
 

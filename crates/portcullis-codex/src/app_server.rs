@@ -9,64 +9,53 @@ use portcullis_agent::{
     Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, ReasoningSummary, Turn,
     TurnRequest,
 };
-use portcullis_app_server_protocol::{Approval, SandboxMode, ThreadStartParams, TurnStartParams};
+use portcullis_app_server_protocol::{
+    Approval, SandboxMode, ThreadStartParams, TurnEnvironment, TurnStartParams,
+};
 use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, State, Supervisor};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
-use crate::binary::{CodexBinary, PINNED_VERSION};
+use crate::binary::PINNED_VERSION;
+use crate::codex::Settings;
+use crate::hands::{HandsInUse, HandsMaker};
 use crate::history::{Replay, replay};
-use crate::provider::Provider;
 use crate::running::{HeldPlaces, NewTurn, run};
 use crate::tools::dynamic_tools;
 use crate::turn_state::TurnState;
 use crate::worker::{Link, Login, Worker, changed};
-
-/// How an app-server is run.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The binary.
-    pub binary: CodexBinary,
-    /// Where the worker lives; emptied before every start.
-    pub worker_dir: Utf8PathBuf,
-    /// Where the operator's login lives; never read by us.
-    pub login_home: Utf8PathBuf,
-    /// Where model requests go.
-    pub provider: Provider,
-    /// The default model.
-    pub model: String,
-    /// Models that must be offered even if Codex's catalog does not know them.
-    pub models: Vec<String>,
-    /// How many turns may run at once.
-    pub turns: usize,
-    /// How long a worker that is asked to stop may take, before its group is killed.
-    pub stop_grace: Duration,
-}
+use crate::worker_config::Kind;
 
 /// An agent over one supervised `codex app-server`.
-#[derive(Debug)]
-pub struct AppServer {
+pub(crate) struct AppServer {
+    kind: Kind,
     supervisor: Supervisor<Arc<Link>>,
     version: String,
     login_file: Utf8PathBuf,
     /// Turns that are being started; each ends within its calls' deadlines.
     starting: TaskTracker,
+    /// Makes the hands of its turns, if they have any.
+    hands: Option<Arc<HandsMaker>>,
 }
 
 impl AppServer {
-    /// Starts the worker; it becomes ready in its own time.
-    pub fn start(settings: Settings) -> Self {
+    /// Starts the worker; it becomes ready in its own time. With hands its turns have Codex's own tools.
+    pub(crate) fn start(name: &str, settings: &Settings, hands: Option<Arc<HandsMaker>>) -> Self {
         let login_file = settings.login_home.join("auth.json");
         let version = settings.binary.version.clone();
+        let kind = if hands.is_some() { Kind::Hands } else { Kind::Chat };
         let worker = Worker {
-            name: "codex-1".to_owned(),
-            binary: settings.binary,
-            dir: settings.worker_dir,
+            name: name.to_owned(),
+            kind,
+            confinement: settings.confinement.clone(),
+            relay: hands.as_ref().map(|hands| hands.port()),
+            binary: settings.binary.clone(),
+            dir: settings.workers_dir.join(name),
             login_file: login_file.clone(),
-            login_home: settings.login_home,
-            provider: settings.provider,
-            model: settings.model,
-            models: settings.models,
+            login_home: settings.login_home.clone(),
+            provider: settings.provider.clone(),
+            model: settings.model.clone(),
+            models: settings.models.clone(),
             turns: settings.turns,
         };
         let supervisor = Supervisor::start(
@@ -79,21 +68,21 @@ impl AppServer {
                 stable_after: Duration::from_secs(10),
             },
         );
-        Self { supervisor, version, login_file, starting: TaskTracker::new() }
+        Self { kind, supervisor, version, login_file, starting: TaskTracker::new(), hands }
     }
 
     /// Waits until the worker is ready, at most so long.
-    pub async fn ready(&self, within: Duration) -> bool {
+    pub(crate) async fn ready(&self, within: Duration) -> bool {
         self.supervisor.ready(within).await.is_ok()
     }
 
     /// The worker's process id, while it runs.
-    pub fn worker_pid(&self) -> Option<u32> {
+    pub(crate) fn worker_pid(&self) -> Option<u32> {
         self.supervisor.status().borrow().pid
     }
 
     /// Ends the worker: TERM to its group, grace, KILL. Running turns fail.
-    pub async fn shutdown(self) {
+    pub(crate) async fn shutdown(self) {
         self.supervisor.shutdown().await;
         self.starting.close();
         self.starting.wait().await;
@@ -101,8 +90,10 @@ impl AppServer {
 
     fn link(&self) -> Result<Arc<Link>, AgentError> {
         let link = self.supervisor.handle().ok_or_else(|| {
-            let state = self.supervisor.status().borrow().state.name();
-            AgentError::new(ErrorKind::WorkerLost).because(format!("the worker is not ready but {state}"))
+            let status = self.supervisor.status().borrow().clone();
+            let last = status.last_exit.map_or(String::new(), |last| format!(", the last one {last}"));
+            AgentError::new(ErrorKind::WorkerLost)
+                .because(format!("the worker is not ready but {}{last}", status.state.name()))
         })?;
         if link.login == Login::Missing {
             self.notice_login(&link);
@@ -175,16 +166,28 @@ impl Agent for AppServer {
     /// behind. The turn that nobody takes is dropped, and so interrupted.
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
         let link = self.link()?;
-        let started = self.starting.spawn(start_turn(link, request));
+        let started = self.starting.spawn(start_turn(self.kind, self.hands.clone(), link, request));
         started.await.map_err(|error| AgentError::new(ErrorKind::Internal).because(error))?
     }
 }
 
-async fn start_turn(link: Arc<Link>, request: TurnRequest) -> Result<Turn, AgentError> {
+async fn start_turn(
+    kind: Kind,
+    maker: Option<Arc<HandsMaker>>,
+    link: Arc<Link>,
+    request: TurnRequest,
+) -> Result<Turn, AgentError> {
     let full = |_full| AgentError::new(ErrorKind::Busy { retry_after: None });
     let in_worker = Arc::clone(&link.places).try_acquire_owned().map_err(full)?;
-    let TurnRequest { history, tools, options, place, .. } = request;
+    let TurnRequest { principal, profile, history, tools, options, place, .. } = request;
     let place = HeldPlaces { _in_worker: in_worker, _among_all: place };
+    if profile.has_hands() != (kind == Kind::Hands) {
+        return Err(AgentError::new(ErrorKind::Internal).because("the profile belongs to another worker"));
+    }
+    let hands = match maker {
+        Some(maker) => Some(maker.take(&principal, profile).await?),
+        None => None,
+    };
     let Replay { injected, input } = replay(&history);
     let state = TurnState::new(tools.iter().map(|tool| tool.name.clone()));
 
@@ -192,14 +195,25 @@ async fn start_turn(link: Arc<Link>, request: TurnRequest) -> Result<Turn, Agent
     if let Some(verbosity) = options.verbosity {
         config.insert("model_verbosity".to_owned(), Value::String(verbosity));
     }
+    let environment = hands.as_ref().map(HandsInUse::environment);
+    if let Some(TurnEnvironment { cwd, .. }) = &environment {
+        // Otherwise Codex trusts the workspace by itself and reads a `.codex` that a model has written there.
+        config.insert("projects".to_owned(), json!({cwd: {"trust_level": "untrusted"}}));
+    }
+    if let Some(variables) = hands.as_ref().and_then(HandsInUse::variables) {
+        config.insert("shell_environment_policy".to_owned(), variables);
+    }
     let thread = ThreadStartParams {
         ephemeral: true,
-        cwd: link.cwd.to_string(),
-        sandbox: SandboxMode::ReadOnly,
+        cwd: environment.as_ref().map_or_else(|| link.cwd.to_string(), |at| at.cwd.clone()),
+        // The cell is what confines hands: Codex's own sandbox would need what the cell takes away.
+        sandbox: if hands.is_some() { SandboxMode::DangerFullAccess } else { SandboxMode::ReadOnly },
         approval_policy: Approval::Never,
-        environments: Vec::new(),
+        approvals_reviewer: None,
+        environments: environment.into_iter().collect(),
         experimental_raw_events: true,
-        base_instructions: String::new(),
+        // With hands the model needs Codex's instructions, without them it gets none.
+        base_instructions: hands.is_none().then(String::new),
         dynamic_tools: dynamic_tools(tools),
         model: options.model.to_string(),
         service_tier: options.service_tier,
@@ -212,7 +226,7 @@ async fn start_turn(link: Arc<Link>, request: TurnRequest) -> Result<Turn, Agent
         summary: summary_word(options.summary),
         output_schema: options.output_schema,
     };
-    run(link, NewTurn { place, state, thread, injected, turn }).await
+    run(link, NewTurn { place, state, thread, injected, turn, hands }).await
 }
 
 fn summary_word(summary: ReasoningSummary) -> Option<&'static str> {

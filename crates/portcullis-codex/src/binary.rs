@@ -57,6 +57,11 @@ impl CodexBinary {
         Ok(Self { path, version })
     }
 
+    /// The bubblewrap that this Codex brings with it, if it does.
+    pub fn bubblewrap(&self) -> Option<Utf8PathBuf> {
+        crate::cells::bubblewrap(&self.path)
+    }
+
     /// Whether it is the version that Portcullis is tested with.
     pub fn is_pinned(&self) -> bool {
         self.version == PINNED_VERSION

@@ -1,4 +1,5 @@
-//! The model catalog that a worker is given: Codex's own, with every tool of Codex's taken away.
+//! The model catalog that a worker is given: Codex's own, with every tool of Codex's taken away, or with those left
+//! that work in a cell.
 //!
 //! Feature flags alone leave `apply_patch`, or a V8 host, with the model; only the catalog decides that
 //! (measured on 0.169.0: with this catalog 27 forced tool calls all answer "unsupported call"). The price: the
@@ -6,9 +7,11 @@
 
 use serde_json::{Value, json};
 
-/// Takes the tools away, and adds an entry for every name in `wanted` that the catalog does not have (a custom
+use crate::worker_config::Kind;
+
+/// The catalog of a kind of worker, with an entry for every name in `wanted` that Codex's does not have (a custom
 /// provider's own models), made after the last listed one.
-pub(crate) fn without_tools(bundled: &[u8], wanted: &[String]) -> Result<Value, CatalogError> {
+pub(crate) fn catalog(kind: Kind, bundled: &[u8], wanted: &[String]) -> Result<Value, CatalogError> {
     let mut catalog: Value = serde_json::from_slice(bundled).map_err(CatalogError::NotJson)?;
     let models = catalog.get_mut("models").and_then(Value::as_array_mut).ok_or(CatalogError::NoModels)?;
     let template =
@@ -23,8 +26,11 @@ pub(crate) fn without_tools(bundled: &[u8], wanted: &[String]) -> Result<Value, 
         }
     }
     for model in models {
-        model["shell_type"] = json!("disabled");
-        model["apply_patch_tool_type"] = Value::Null;
+        if kind == Kind::Chat {
+            model["shell_type"] = json!("disabled");
+            model["apply_patch_tool_type"] = Value::Null;
+        }
+        // Otherwise newer models write programs for a V8 host, which runs beside the brain and not in the cell.
         model["tool_mode"] = json!("direct");
         model["experimental_supported_tools"] = json!([]);
         model["multi_agent_version"] = json!("disabled");
@@ -59,7 +65,7 @@ mod tests {
             {"slug": "hidden", "visibility": "hide"},
         ]});
         let bundled = serde_json::to_vec(&bundled).unwrap();
-        let catalog = without_tools(&bundled, &["a".to_owned(), "mine".to_owned()]).unwrap();
+        let catalog = catalog(Kind::Chat, &bundled, &["a".to_owned(), "mine".to_owned()]).unwrap();
         let bare = json!({"shell_type": "disabled", "apply_patch_tool_type": null, "tool_mode": "direct",
             "experimental_supported_tools": [], "multi_agent_version": "disabled", "supports_search_tool": false,
             "default_verbosity": null, "supports_image_detail_original": false});

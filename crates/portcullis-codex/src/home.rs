@@ -1,18 +1,23 @@
 //! A worker's own CODEX_HOME: made anew before every start, so that nothing of an earlier run is left in it.
 
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, lchown, symlink};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use portcullis_confine::User;
 use toml::Table;
 
 /// Where a worker lives.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerHome {
+    /// The worker's directory, with all of the following in it; 0700.
+    pub(crate) dir: Utf8PathBuf,
     /// Its CODEX_HOME; 0700.
     pub(crate) home: Utf8PathBuf,
     /// An empty directory: what threads believe to be in.
     pub(crate) cwd: Utf8PathBuf,
+    /// What is only needed for a while: `/tmp` may not be there.
+    pub(crate) tmp: Utf8PathBuf,
 }
 
 /// A worker's home could not be made.
@@ -41,14 +46,20 @@ impl WorkerHome {
             }
             _ => {}
         }
-        let this = Self { home: dir.join("home"), cwd: dir.join("cwd") };
-        for path in [&this.home, &this.cwd] {
+        let this =
+            Self { dir: dir.to_owned(), home: dir.join("home"), cwd: dir.join("cwd"), tmp: dir.join("tmp") };
+        for path in [&this.home, &this.cwd, &this.tmp] {
             private_dir(path)?;
         }
         private_dir(login_home)?;
         let link = this.home.join("auth.json");
         symlink(login_home.join("auth.json"), &link).map_err(failed("link the login at", &link))?;
         Ok(this)
+    }
+
+    /// Where the configuration stands.
+    pub(crate) fn config(&self) -> Utf8PathBuf {
+        self.home.join("config.toml")
     }
 
     /// Where the model catalog stands.
@@ -68,6 +79,17 @@ impl WorkerHome {
         let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         file.and_then(|mut file| file.write_all(bytes)).map_err(failed("write", &path))
     }
+}
+
+/// Gives a directory and all that is in it to a user. Links are given and not followed.
+pub fn give(path: &Utf8Path, user: User) -> Result<(), HomeError> {
+    lchown(path, Some(user.uid), Some(user.gid)).map_err(failed("give away", path))?;
+    if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        for entry in path.read_dir_utf8().map_err(failed("read", path))? {
+            give(entry.map_err(failed("read", path))?.path(), user)?;
+        }
+    }
+    Ok(())
 }
 
 /// A directory, with its parents, that only its owner enters.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use portcullis_app_server_protocol::{LoginCompleted, LoginStartParams, LoginStartResponse};
-use portcullis_supervisor::{Launch, Process, SpawnError};
+use portcullis_supervisor::{Process, SpawnError};
 use tokio::time::timeout;
 
 use crate::binary::CodexBinary;
+use crate::cells::Confinement;
 use crate::connection::{CALL_DEADLINE, Connection, Opened};
 use crate::home::{HomeError, private_dir};
 use crate::replies::CallError;
@@ -54,18 +55,14 @@ impl From<CallError> for LoginError {
 pub async fn login(
     binary: &CodexBinary,
     login_home: &Utf8Path,
+    confinement: &Confinement,
     within: Duration,
     show: impl FnOnce(LoginPrompt) + Send,
 ) -> Result<String, LoginError> {
     private_dir(login_home)?;
-    let launch = Launch {
-        program: binary.path.clone(),
-        args: ["app-server", "-c", "cli_auth_credentials_store=\"file\"", "-c", "features.plugins=false"]
-            .map(str::to_owned)
-            .to_vec(),
-        env: base_environment(login_home),
-        cwd: login_home.to_owned(),
-    };
+    let args = ["app-server", "-c", "cli_auth_credentials_store=\"file\"", "-c", "features.plugins=false"];
+    let args = args.map(str::to_owned).to_vec();
+    let launch = confinement.sign_in(binary, args, login_home, base_environment(login_home));
     let mut process = Process::spawn(&launch)?;
     let (stdin, stdout) = process.take_stdio();
     let Opened { connection, router, closed } = Connection::open(stdin, stdout);

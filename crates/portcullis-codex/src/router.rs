@@ -11,6 +11,7 @@ use portcullis_app_server_protocol::{LoginCompleted, Notification, ToolCallReque
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 
+use crate::hands::HandsInUse;
 use crate::history::tool_response;
 use crate::running::HeldPlaces;
 use crate::turn_state::TurnState;
@@ -43,6 +44,8 @@ struct Entry {
     events: EventSender,
     /// Whether the interrupt was already asked for.
     interrupting: bool,
+    /// What its commands run in; gone as soon as nobody waits for the turn any more.
+    hands: Option<HandsInUse>,
     /// Its places; free again when the app-server says that the turn is over.
     _places: HeldPlaces,
 }
@@ -57,9 +60,15 @@ impl Router {
     }
 
     /// Makes a thread's turn known, before it is started.
-    pub(crate) fn register(&self, thread: ThreadId, state: TurnState, places: HeldPlaces) -> EventReceiver {
+    pub(crate) fn register(
+        &self,
+        thread: ThreadId,
+        state: TurnState,
+        places: HeldPlaces,
+        hands: Option<HandsInUse>,
+    ) -> EventReceiver {
         let (events, receiver) = event_queue(UNREAD_BYTES);
-        let entry = Entry { turn: None, state, events, interrupting: false, _places: places };
+        let entry = Entry { turn: None, state, events, interrupting: false, hands, _places: places };
         self.lock().insert(thread, entry);
         receiver
     }
@@ -146,6 +155,14 @@ impl Router {
         Ok(lines.collect())
     }
 
+    /// Ends a turn for a reason of ours: its hands are gone at once, and it is stopped.
+    pub(crate) fn fail(&self, thread: &ThreadId, error: AgentError) {
+        if let Some(entry) = self.lock().get_mut(thread) {
+            entry.events.end(Outcome::Failed(error));
+            self.interrupt(thread.clone(), entry);
+        }
+    }
+
     /// The reader of a turn is gone: stops the turn unless it is over. The entry stays, and with it the place
     /// in the worker, until the app-server says that the turn has ended.
     pub(crate) fn abandon(&self, thread: &ThreadId) {
@@ -163,6 +180,7 @@ impl Router {
     }
 
     fn interrupt(&self, thread: ThreadId, entry: &mut Entry) {
+        entry.hands = None;
         if let Some(turn) = &entry.turn
             && !std::mem::replace(&mut entry.interrupting, true)
         {

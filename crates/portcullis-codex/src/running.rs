@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::connection::CALL_DEADLINE;
+use crate::hands::HandsInUse;
 use crate::replies::CallError;
 use crate::turn_state::TurnState;
 use crate::worker::Link;
@@ -36,14 +37,27 @@ pub(crate) struct NewTurn {
     pub(crate) injected: Vec<Value>,
     /// The thread's id is put in when there is one.
     pub(crate) turn: TurnStartParams,
+    /// Where its commands run; ended with the turn.
+    pub(crate) hands: Option<HandsInUse>,
 }
 
 /// Begins a turn: a thread, its history, the turn.
 pub(crate) async fn run(link: Arc<Link>, new: NewTurn) -> Result<Turn, AgentError> {
+    if let Some(hands) = &new.hands {
+        link.connection.call(&hands.introduction(), CALL_DEADLINE).await.map_err(refused_start)?;
+    }
     let thread = link.connection.call(&new.thread, CALL_DEADLINE).await.map_err(refused_start)?.thread;
     let thread = ThreadId::from(thread.id);
 
-    let events = link.router.register(thread.clone(), new.state, new.place);
+    if let Some(hands) = &new.hands {
+        let (router, of_thread) = (Arc::downgrade(&link.router), thread.clone());
+        hands.watch(move |error| {
+            if let Some(router) = router.upgrade() {
+                router.fail(&of_thread, error);
+            }
+        });
+    }
+    let events = link.router.register(thread.clone(), new.state, new.place, new.hands);
     // From here on the thread is given back, whatever happens.
     let mut registered = Registered { link: Arc::clone(&link), thread: thread.clone(), started: false };
     if !new.injected.is_empty() {

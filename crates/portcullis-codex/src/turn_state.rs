@@ -356,7 +356,7 @@ mod tests {
                 r#"{"type":"commandExecution","id":"c2","command":"sleep 9","commandActions":[],"cwd":"/work","status":"failed","exitCode":null}"#,
             ),
             item(
-                r#"{"type":"fileChange","id":"f1","status":"declined","changes":[{"path":"/work/a","kind":{"type":"add"},"diff":"secret"},{"path":"/work/b","kind":{"type":"update","move_path":null},"diff":"secret"}]}"#,
+                r#"{"type":"fileChange","id":"f1","status":"declined","changes":[{"path":"/w/a","kind":{"type":"add"},"diff":"secret"},{"path":"/w/b","kind":{"type":"update","move_path":null},"diff":"secret"}]}"#,
             ),
         ];
         let lines: Vec<_> = lines.iter().map(|line| ("item/completed", line.as_str())).collect();

@@ -11,24 +11,31 @@ use portcullis_app_server_protocol::{
     Account, AccountReadParams, ClientInfo, InitializeCapabilities, InitializeParams, ModelListParams,
     Notification,
 };
-use portcullis_supervisor::{ConnectError, Connected, Launch, LaunchError, Limits, Role, run_to_end};
+use portcullis_supervisor::{
+    ConnectError, Connected, ExitReason, Launch, LaunchError, Limits, Role, run_to_end,
+};
 use secrecy::ExposeSecret as _;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::Semaphore;
 
 use crate::binary::CodexBinary;
-use crate::catalog::without_tools;
+use crate::cells::{BrainNeeds, Confinement};
 use crate::connection::{CALL_DEADLINE, Connection, Opened};
 use crate::home::WorkerHome;
 use crate::provider::{PROVIDER_KEY_VARIABLE, Provider};
 use crate::replies::CallError;
+use crate::requirements::requirements;
 use crate::router::Router;
-use crate::worker_config::worker_config;
+use crate::worker_config::{Kind, worker_config};
 
 /// A Codex worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) confinement: Confinement,
+    /// Where hands are reached, if its turns have any.
+    pub(crate) relay: Option<u16>,
     pub(crate) binary: CodexBinary,
     /// The worker's own directory, emptied before every start.
     pub(crate) dir: Utf8PathBuf,
@@ -69,32 +76,43 @@ pub(crate) enum Login {
     Missing,
 }
 
-/// The bundled catalog of a binary without tools, with these models in it.
+/// The bundled catalog of a binary for a kind of worker, with these models in it.
 pub(crate) async fn catalog(
-    binary: &CodexBinary,
-    home: &WorkerHome,
+    kind: Kind,
+    confinement: &Confinement,
+    needs: BrainNeeds<'_>,
     models: &[String],
 ) -> Result<Vec<u8>, LaunchError> {
-    let launch = Launch {
-        program: binary.path.clone(),
-        args: ["debug", "models", "--bundled"].map(str::to_owned).to_vec(),
-        env: base_environment(&home.home),
-        cwd: home.cwd.clone(),
-    };
+    let env = of_home(needs.home);
+    let args = ["debug", "models", "--bundled"].map(str::to_owned).to_vec();
+    let launch = confinement.brain(BrainNeeds { args, ports: Vec::new(), names: false, ..needs }, env);
     let limits = Limits { timeout: Duration::from_secs(20), max_stdout_bytes: 16 * 1024 * 1024 };
     let output = run_to_end(&launch, None, limits).await.map_err(LaunchError::new)?;
-    let catalog = without_tools(&output.stdout, models).map_err(LaunchError::new)?;
+    if output.exit != ExitReason::Clean {
+        return Err(LaunchError::new(format!(
+            "`codex debug models` {}: {}",
+            output.exit,
+            output.stderr_tail.trim()
+        )));
+    }
+    let catalog = crate::catalog::catalog(kind, &output.stdout, models).map_err(LaunchError::new)?;
     serde_json::to_vec(&catalog).map_err(LaunchError::new)
 }
 
 /// The environment of a worker: nothing is inherited.
 pub(crate) fn environment(provider: &Provider, home: &WorkerHome) -> Vec<(String, String)> {
-    let mut env = base_environment(&home.home);
+    let mut env = of_home(home);
     if let Provider::Custom(custom) = provider
         && let Some(key) = &custom.key
     {
         env.push((PROVIDER_KEY_VARIABLE.to_owned(), key.expose_secret().to_owned()));
     }
+    env
+}
+
+fn of_home(home: &WorkerHome) -> Vec<(String, String)> {
+    let mut env = base_environment(&home.home);
+    env.push(("TMPDIR".to_owned(), home.tmp.to_string()));
     env
 }
 
@@ -120,16 +138,24 @@ impl Role for Worker {
 
     async fn launch(&self) -> Result<Launch, LaunchError> {
         let home = WorkerHome::create(&self.dir, &self.login_home).map_err(LaunchError::new)?;
-        let catalog = catalog(&self.binary, &home, &self.models).await?;
-        home.write("models.json", &catalog).map_err(LaunchError::new)?;
-        let config = worker_config(&self.provider, &self.model, &home.catalog());
-        home.write_config(&config).map_err(LaunchError::new)?;
-        Ok(Launch {
-            program: self.binary.path.clone(),
+        let mut ports = vec![self.provider.port()];
+        ports.extend(self.relay);
+        let needs = BrainNeeds {
+            binary: &self.binary,
             args: vec!["app-server".to_owned(), "--strict-config".to_owned()],
-            env: environment(&self.provider, &home),
-            cwd: home.cwd,
-        })
+            home: &home,
+            login_home: &self.login_home,
+            ports,
+            names: self.provider.has_a_name(),
+            requirements: requirements(self.kind),
+        };
+        self.confinement.give(&home.dir).map_err(LaunchError::new)?;
+        let catalog = catalog(self.kind, &self.confinement, needs.clone(), &self.models).await?;
+        home.write("models.json", &catalog).map_err(LaunchError::new)?;
+        let config = worker_config(self.kind, &self.provider, &self.model, &home.catalog());
+        home.write_config(&config).map_err(LaunchError::new)?;
+        self.confinement.give(&home.dir).map_err(LaunchError::new)?;
+        Ok(self.confinement.brain(needs, environment(&self.provider, &home)))
     }
 
     async fn connect(

@@ -1,4 +1,4 @@
-//! The worker's `config.toml`: the exact `chat` profile. Written by a TOML writer, never by hand-made text.
+//! A worker's `config.toml`. Written by a TOML writer, never by hand-made text.
 //!
 //! What each line removes from the model's request is in docs/design/exact-chat-profile.md.
 
@@ -10,9 +10,23 @@ use crate::provider::{CustomProvider, PROVIDER_KEY_VARIABLE, Provider};
 /// The name under which a custom provider stands in the worker's configuration.
 const CUSTOM_PROVIDER: &str = "portcullis";
 
+/// What a worker is for. Each kind has a home, a configuration and a model catalog of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// Turns of the profile `chat`: what the model receives is what the client sent.
+    Chat,
+    /// Turns whose model has hands: commands and files, in a cell that somebody else builds.
+    Hands,
+}
+
 /// The whole configuration of a worker.
-pub(crate) fn worker_config(provider: &Provider, model: &str, catalog: &Utf8Path) -> Table {
-    let mut config = exact_chat_profile();
+pub(crate) fn worker_config(kind: Kind, provider: &Provider, model: &str, catalog: &Utf8Path) -> Table {
+    let mut config = base();
+    let of_kind = match kind {
+        Kind::Chat => without_hands(),
+        Kind::Hands => with_hands(),
+    };
+    merge(&mut config, of_kind);
     config.insert("model".to_owned(), model.into());
     config.insert("model_catalog_json".to_owned(), catalog.as_str().into());
     if let Provider::Custom(custom) = provider {
@@ -57,16 +71,26 @@ fn custom_provider(custom: &CustomProvider) -> Table {
     table
 }
 
-/// What the model receives is what the client sent: no tools, no instructions, nothing of the machine.
-fn exact_chat_profile() -> Table {
+/// Lays one table over another; tables in both are merged.
+fn merge(below: &mut Table, above: Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => merge(below, above),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+/// What holds for every kind: nothing is remembered, nothing is fetched, nobody is told, nothing starts by itself.
+fn base() -> Table {
     toml::toml! {
         check_for_update_on_startup = false
         approval_policy = "never"
         sandbox_mode = "read-only"
         web_search = "disabled"
-        include_permissions_instructions = false
         include_apps_instructions = false
-        include_environment_context = false
         include_collaboration_mode_instructions = false
         project_doc_max_bytes = 0
         // Threads that nobody holds any more are unloaded after a second: memory stays flat.
@@ -96,9 +120,6 @@ fn exact_chat_profile() -> Table {
         [agents]
         enabled = false
 
-        [shell_environment_policy]
-        inherit = "none"
-
         [features]
         apps = false
         browser_use = false
@@ -114,13 +135,44 @@ fn exact_chat_profile() -> Table {
         plugins = false
         remote_plugin = false
         shell_snapshot = false
-        shell_tool = false
         skill_mcp_dependency_install = false
         skill_search = false
         tool_search = false
         tool_suggest = false
+        workspace_dependencies = false
+    }
+}
+
+/// What the model receives is what the client sent: no tools, no instructions, nothing of the machine.
+fn without_hands() -> Table {
+    toml::toml! {
+        include_permissions_instructions = false
+        include_environment_context = false
+
+        [shell_environment_policy]
+        inherit = "none"
+
+        [features]
+        shell_tool = false
         unified_exec = false
         view_image = false
-        workspace_dependencies = false
+    }
+}
+
+/// Codex's own tools for commands and files. They run where the thread's environment is, and only there.
+fn with_hands() -> Table {
+    toml::toml! {
+        include_permissions_instructions = true
+        include_environment_context = true
+
+        // The whole environment of every command.
+        [shell_environment_policy]
+        inherit = "none"
+        set = { PATH = "/usr/local/bin:/usr/bin:/bin", HOME = "/tmp", LANG = "C.UTF-8" }
+
+        [features]
+        shell_tool = true
+        unified_exec = true
+        view_image = true
     }
 }

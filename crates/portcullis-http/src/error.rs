@@ -303,6 +303,15 @@ impl From<AgentError> for ApiError {
                 Self::new(S::REQUEST_TIMEOUT, INVALID, "slow_reader", message).permanent()
             }
             ErrorKind::Unaudited => Self::unaudited(),
+            ErrorKind::OverBudget { what } => Self {
+                message: format!("The turn used more {what} than the gateway allows, and was ended.").into(),
+                ..Self::new(S::BAD_REQUEST, INVALID, "over_budget", "")
+            }
+            .permanent(),
+            ErrorKind::NoHands => {
+                let message = "The gateway can not run commands for this turn's profile.";
+                Self::new(S::SERVICE_UNAVAILABLE, "server_error", "no_hands", message).permanent()
+            }
             ErrorKind::Internal => Self::internal(),
         }
     }

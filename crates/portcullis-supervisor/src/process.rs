@@ -125,6 +125,12 @@ impl Process {
         self.pid
     }
 
+    /// Whether the leader has not ended yet.
+    pub fn is_running(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        self.exit.is_none() && matches!(waitid(WaitId::Pid(self.group), options), Ok(None))
+    }
+
     /// The last 64 KiB that the group wrote to stderr. May quote anything: for the operator's eyes only.
     pub fn stderr_tail(&self) -> String {
         self.stderr.tail()

@@ -13,6 +13,7 @@ mod man;
 mod probe;
 mod serve;
 mod status;
+mod workspace;
 
 use anyhow::Context as _;
 
@@ -44,6 +45,7 @@ enum Command {
     Status(status::Args),
     Key(key::Args),
     Login(login::Args),
+    Workspace(workspace::Args),
     Config(config::Args),
     Audit(audit::Args),
     Lab(lab::Args),
@@ -65,6 +67,7 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
         Command::Key(args) => key::run(args, environment),
         Command::Login(args) => wait_for(login::run(args, environment)),
         Command::Audit(args) => audit::run(args, environment),
+        Command::Workspace(args) => workspace::run(args, environment),
         Command::Config(args) => config::run(args, environment),
         Command::Lab(args) => wait_for(lab::run(args)),
         Command::Cell(args) => cell::run(&args),

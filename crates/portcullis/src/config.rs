@@ -12,6 +12,7 @@
 //! Problems are collected, not thrown one at a time: who edits a file wants to hear of all mistakes at once.
 
 mod build;
+mod confinement;
 mod given;
 mod keys;
 mod layers;
@@ -32,8 +33,8 @@ use camino::Utf8PathBuf;
 
 pub(crate) use keys::reference_markdown;
 pub(crate) use model::{
-    Alias, Approvals, Audit, BaseUrl, Codex, Config, CustomProvider, Hosts, Http, Limits, Log, LogFilter,
-    LogFormat, OpenAi, Provider, State, Store, Turn,
+    Alias, Approvals, Audit, BaseUrl, Codex, Config, Confine, ConfineLevel, CustomProvider, Hands, Hosts,
+    Http, Limits, Log, LogFilter, LogFormat, OpenAi, Paths, Provider, State, Store, Turn, UserId, Workspaces,
 };
 pub(crate) use place::{Origin, Place};
 pub(crate) use problem::{ConfigErrors, Problem};

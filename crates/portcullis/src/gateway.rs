@@ -6,6 +6,7 @@
 
 mod audit;
 mod codex;
+mod confinement;
 mod http;
 mod lent;
 mod listen;
@@ -23,7 +24,7 @@ use anyhow::{Context as _, bail};
 use portcullis_access::{KeyStore, Keys};
 use portcullis_agent::{Admission, AdmissionLimits, Approvals, Deadline, Record};
 use portcullis_audit::{Audit, Audited};
-use portcullis_codex::AppServer;
+use portcullis_codex::Codex;
 use portcullis_lab::ModelServer;
 use portcullis_store_sql::SqlStore;
 use tokio::net::TcpListener;
@@ -32,6 +33,7 @@ use tracing::{info, warn};
 
 pub(crate) use audit::{dir as audit_dir, record};
 pub(crate) use codex::find as find_codex;
+pub(crate) use confinement::{decide as decide_confinement, workspaces};
 pub(crate) use listen::{listen_error, reachable};
 pub(crate) use state::StateDir;
 pub(crate) use upstream::KeyFileError;
@@ -51,7 +53,7 @@ const LET_GO: Duration = Duration::from_secs(1);
 pub(crate) struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
-    codex: Arc<AppServer>,
+    codex: Arc<Codex>,
     codex_version: String,
     /// The built-in model, if it is the one that is used.
     lab: Option<ModelServer>,
@@ -80,6 +82,7 @@ impl Gateway {
         let keys = Arc::new(Keys::open(store.path())?);
         let binary = codex::find(config.codex.bin.as_deref(), environment).await?;
         let codex_version = binary.version.clone();
+        let confined = confinement::decide(config, &binary).await?;
         let listener = listen::listen(config.http.bind).await?;
         let address = listener.local_addr().context("the listener has no address")?;
         state.listens_on(address)?;
@@ -91,6 +94,7 @@ impl Gateway {
             config,
             address,
             is_root: rustix::process::geteuid().is_root(),
+            confined: &confined,
             binary: &binary,
             keys: &keys,
             key_file: upstream.weak_key_file.as_deref(),
@@ -108,7 +112,8 @@ impl Gateway {
             "Listening on http://{address}/v1, model requests go to {}, through Codex {codex_version}", upstream.name
         );
         audit::started(&audit, &codex_version, address, &weakened).await;
-        let codex = Arc::new(AppServer::start(codex::settings(config, &state, binary, upstream.provider)));
+        let codex =
+            Arc::new(Codex::start(codex::settings(config, &state, binary, upstream.provider, confined)));
         Ok(Self {
             listener,
             address,
@@ -140,7 +145,7 @@ impl Gateway {
     pub(crate) async fn run(
         self,
         mut signals: Signals,
-        greet: impl AsyncFnOnce(&AppServer) -> anyhow::Result<()>,
+        greet: impl AsyncFnOnce(&Codex) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let Self {
             listener,
@@ -231,7 +236,7 @@ async fn until_stopped(
 }
 
 /// Ends the worker and waits until it is reaped.
-async fn end(mut codex: Arc<AppServer>) {
+async fn end(mut codex: Arc<Codex>) {
     let deadline = tokio::time::Instant::now() + LET_GO;
     loop {
         match Arc::try_unwrap(codex) {

@@ -25,9 +25,16 @@ const MAY_USE: &[Row] = &[
     // Adapters.
     (
         "portcullis-codex",
-        &["portcullis-agent", "portcullis-app-server-protocol", "portcullis-supervisor"],
+        &[
+            "portcullis-agent",
+            "portcullis-app-server-protocol",
+            "portcullis-confine",
+            "portcullis-supervisor",
+            "portcullis-workspaces",
+        ],
         &[],
     ),
+    ("portcullis-workspaces", &["portcullis-agent"], &[]),
     ("portcullis-store", &["portcullis-agent"], &[]),
     ("portcullis-store-sql", &["portcullis-agent", "portcullis-store"], &[]),
     // Services.

@@ -7,7 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_access::{Grant, KeyStore, Keys};
 use portcullis_agent::{AdmissionLimits, ApprovalPolicies, Approvals, Deadline, Profile, Record};
 use portcullis_audit::Audit;
-use portcullis_codex::{AppServer, CodexBinary, CustomProvider, Provider, Settings as CodexSettings};
+use portcullis_codex::{
+    Codex, CodexBinary, Confinement, CustomProvider, Provider, Settings as CodexSettings,
+};
 use portcullis_http::{Alias, Gateway, Keep, Metrics, Parking, Settings};
 use portcullis_lab::ModelServer;
 use portcullis_openai::chat;
@@ -23,7 +25,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A running gateway, all of it.
 pub(crate) struct TestGate {
     pub(crate) model: ModelServer,
-    pub(crate) agent: Arc<AppServer>,
+    pub(crate) agent: Arc<Codex>,
     pub(crate) base: String,
     pub(crate) key: String,
     pub(crate) client: reqwest::Client,
@@ -92,15 +94,18 @@ impl TestGate {
         let dir = camino_tempfile::tempdir().unwrap();
         let model = ModelServer::start().await.unwrap();
         let provider = if options.openai { Provider::OpenAi } else { custom(&model, options.stream_retries) };
-        let agent = Arc::new(AppServer::start(CodexSettings {
+        let agent = Arc::new(Codex::start(CodexSettings {
             binary: pinned_codex().await,
-            worker_dir: dir.path().join("worker"),
+            workers_dir: dir.path().join("workers"),
             login_home: dir.path().join("codex"),
             provider,
             model: "gpt-5.5".to_owned(),
             models: vec!["gpt-5.5".to_owned(), "house-model".to_owned()],
             turns: options.turns,
             stop_grace: Duration::from_secs(2),
+            // How cells hold is another suite; this one is about what goes over the wires.
+            confinement: Confinement::Off,
+            hands: None,
         }));
         let store = KeyStore::open(dir.path()).unwrap();
         let key = store.create("test", &options.grant, jiff::Timestamp::now()).unwrap();

@@ -189,10 +189,9 @@ impl ResponseBuilder {
                 self.close("completed", emit);
             }
             TurnEvent::ItemCompleted(Item::Reasoning(reasoning)) => self.reasoned(&reasoning, emit),
-            // The agent's own actions are no items that a client could send back.
-            TurnEvent::ItemCompleted(Item::Command(_) | Item::FileChange(_)) => {}
-            // Nobody asks for pictures here.
-            TurnEvent::ItemCompleted(Item::Picture(_)) | TurnEvent::Preview(_) => {}
+            // The agent's own actions are no items that a client could send back, and nobody asks for pictures here.
+            TurnEvent::ItemCompleted(Item::Command(_) | Item::FileChange(_) | Item::Picture(_))
+            | TurnEvent::Preview(_) => {}
             TurnEvent::StepCompleted(usage) => self.usage = Some(self.usage.unwrap_or_default() + usage),
             TurnEvent::ToolCalls(calls) => {
                 self.close("completed", emit);

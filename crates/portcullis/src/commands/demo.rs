@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::bail;
 use camino::Utf8PathBuf;
 use portcullis_agent::Agent as _;
-use portcullis_codex::AppServer;
+use portcullis_codex::Codex;
 
 use crate::config::Config;
 use crate::environment::Environment;
@@ -81,7 +81,7 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
         .await
 }
 
-async fn wait_until_ready(codex: &AppServer) -> anyhow::Result<()> {
+async fn wait_until_ready(codex: &Codex) -> anyhow::Result<()> {
     if codex.ready(READY_WITHIN).await {
         return Ok(());
     }

@@ -38,7 +38,10 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
     let mut signals = Signals::listen()?;
     let signing_in = async {
         let binary = gateway::find_codex(config.codex.bin.as_deref(), environment).await?;
-        anyhow::Ok(portcullis_codex::login(&binary, &config.codex.home, WITHIN, show).await?)
+        let confined = gateway::decide_confinement(&config, &binary).await?;
+        anyhow::Ok(
+            portcullis_codex::login(&binary, &config.codex.home, &confined.confinement, WITHIN, show).await?,
+        )
     };
     // Dropping the sign-in ends the Codex that it runs.
     let who = tokio::select! {

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use portcullis_agent::Agent as _;
-use portcullis_codex::AppServer;
 use tracing::{info, warn};
 
 use crate::config::Config;
@@ -79,7 +78,7 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
 }
 
 /// One line in the log about whether turns can run, and what to do if not.
-async fn say_when_ready(codex: &AppServer) {
+async fn say_when_ready(codex: &portcullis_codex::Codex) {
     codex.ready(READY_WITHIN).await;
     let readiness = codex.readiness().await;
     if readiness.ready {

@@ -9,8 +9,8 @@ use super::meaning::Meaning;
 use super::provider::provider;
 use super::reader::Reader;
 use super::{
-    Alias, Approvals, Audit, Codex, Config, Http, Limits, Log, OpenAi, Origin, Place, Problem, State, Store,
-    Turn,
+    Alias, Approvals, Audit, Codex, Config, Confine, Hands, Http, Limits, Log, OpenAi, Origin, Place,
+    Problem, State, Store, Turn, Workspaces,
 };
 
 /// Whether rules between keys are checked.
@@ -31,6 +31,8 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
         home: reader.or_computed("codex.home", || Some(dir.join("codex"))).unwrap_or_default(),
         model: reader.value("codex.model"),
     };
+    let workspaces =
+        reader.or_computed("workspaces.dir", || Some(dir.join("workspaces"))).unwrap_or_default();
     Config {
         file: None,
         http,
@@ -40,6 +42,26 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
             deadline: reader.value("turn.deadline"),
             first_event: reader.value("turn.first_event"),
             parked: reader.value("turn.parked"),
+        },
+        confine: Confine {
+            level: reader.value("confine.level"),
+            first_uid: reader.value("confine.first_uid"),
+        },
+        hands: Hands {
+            processes: reader.value("hands.processes"),
+            memory: reader.value("hands.memory"),
+            file: reader.value("hands.file"),
+            tmp: reader.value("hands.tmp"),
+            paths: reader.value("hands.paths"),
+            spares: reader.value("hands.spares"),
+            idle: reader.value("hands.idle"),
+        },
+        workspaces: Workspaces {
+            dir: workspaces,
+            size: reader.value("workspaces.size"),
+            files: reader.value("workspaces.files"),
+            free: reader.value("workspaces.free"),
+            keep: reader.value("workspaces.keep"),
         },
         limits: Limits {
             body: reader.value("limits.body"),

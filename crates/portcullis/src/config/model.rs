@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use portcullis_agent::{ApprovalPolicy, Profile};
+use portcullis_confine::Level;
 use portcullis_openai::chat::Sampling;
 use secrecy::SecretString;
 
@@ -22,6 +23,9 @@ pub(crate) struct Config {
     pub(crate) codex: Codex,
     pub(crate) provider: Provider,
     pub(crate) turn: Turn,
+    pub(crate) confine: Confine,
+    pub(crate) hands: Hands,
+    pub(crate) workspaces: Workspaces,
     pub(crate) limits: Limits,
     pub(crate) store: Store,
     pub(crate) openai: OpenAi,
@@ -97,6 +101,57 @@ pub(crate) struct Turn {
     pub(crate) first_event: Duration,
     /// While it waits for the results of the client's tools.
     pub(crate) parked: Duration,
+}
+
+/// `[confine]`: what is built around workers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Confine {
+    pub(crate) level: ConfineLevel,
+    /// When the gateway runs as root.
+    pub(crate) first_uid: UserId,
+}
+
+/// What is built around workers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ConfineLevel {
+    /// Whatever the machine allows.
+    Best,
+    /// This and nothing weaker.
+    Exactly(Level),
+    /// Nothing.
+    Off,
+}
+
+/// A user id that is not root's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct UserId(pub(crate) u32);
+
+/// `[hands]`: what a turn's commands may use.
+#[derive(Clone, Debug)]
+pub(crate) struct Hands {
+    pub(crate) processes: NonZeroUsize,
+    pub(crate) memory: ByteSize,
+    pub(crate) file: ByteSize,
+    pub(crate) tmp: ByteSize,
+    /// Absolute.
+    pub(crate) paths: Paths,
+    pub(crate) spares: u64,
+    pub(crate) idle: Duration,
+}
+
+/// Absolute paths.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Paths(pub(crate) Vec<Utf8PathBuf>);
+
+/// `[workspaces]`: a directory for each API key.
+#[derive(Clone, Debug)]
+pub(crate) struct Workspaces {
+    /// Absolute.
+    pub(crate) dir: Utf8PathBuf,
+    pub(crate) size: ByteSize,
+    pub(crate) files: NonZeroUsize,
+    pub(crate) free: ByteSize,
+    pub(crate) keep: Duration,
 }
 
 /// `[limits]`: how much a client may send and run.

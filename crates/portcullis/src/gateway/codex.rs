@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_codex::{CodexBinary, PINNED_VERSION, Provider, Settings};
 use std::time::Duration;
 
+use super::confinement::Confined;
 use super::state::StateDir;
 use crate::config::Config;
 use crate::environment::Environment;
@@ -41,6 +42,7 @@ pub(super) fn settings(
     state: &StateDir,
     binary: CodexBinary,
     provider: Provider,
+    confined: Confined,
 ) -> Settings {
     let mut models: Vec<_> = config.aliases.values().map(|alias| alias.model.clone()).collect();
     models.push(config.codex.model.clone());
@@ -48,13 +50,15 @@ pub(super) fn settings(
     models.dedup();
     Settings {
         binary,
-        worker_dir: state.path().join("workers/codex-1"),
+        workers_dir: state.path().join("workers"),
         login_home: config.codex.home.clone(),
         provider,
         model: config.codex.model.clone(),
         models,
         turns: config.limits.turns.get(),
         stop_grace: STOP_GRACE,
+        confinement: confined.confinement,
+        hands: confined.hands,
     }
 }
 

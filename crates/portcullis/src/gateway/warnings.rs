@@ -7,7 +7,9 @@ use std::os::unix::fs::MetadataExt as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_access::{Keys, Weakness};
 use portcullis_codex::{CodexBinary, PINNED_VERSION};
+use portcullis_confine::Missing;
 
+use super::confinement::Confined;
 use crate::config::Config;
 
 /// One thing that is weaker than it could be. This is the whole list.
@@ -15,6 +17,15 @@ use crate::config::Config;
 pub(crate) enum Weakened {
     /// The gateway's user is root.
     Root,
+    /// Workers are not confined as well as they could be elsewhere: at which level, and why not better.
+    Confinement {
+        /// The level's word.
+        level: &'static str,
+        /// What was said of the better ones.
+        why: String,
+    },
+    /// A part of what confines workers that this machine does not enforce.
+    Barrier(Missing),
     /// Other machines reach the port.
     Address(IpAddr),
     /// Others can change the configuration.
@@ -37,6 +48,7 @@ pub(crate) struct Seen<'a> {
     /// Where the gateway really listens, or will.
     pub(crate) address: SocketAddr,
     pub(crate) is_root: bool,
+    pub(crate) confined: &'a Confined,
     pub(crate) binary: &'a CodexBinary,
     pub(crate) keys: &'a Keys,
     /// The provider's key file, if others than its owner can use it.
@@ -49,6 +61,12 @@ pub(crate) fn of(seen: &Seen<'_>) -> Vec<Weakened> {
     if seen.is_root {
         found.push(Weakened::Root);
     }
+    if seen.confined.level != "namespaces" {
+        let why: Vec<_> =
+            seen.confined.refused.iter().map(|refusal| refusal.why.replace('\n', " ")).collect();
+        found.push(Weakened::Confinement { level: seen.confined.level, why: why.join("; ") });
+    }
+    found.extend(seen.confined.missing.iter().copied().map(Weakened::Barrier));
     if !seen.address.ip().is_loopback() {
         found.push(Weakened::Address(seen.address.ip()));
     }
@@ -86,6 +104,12 @@ impl Weakened {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Root => "root",
+            Self::Confinement { .. } => "confinement",
+            Self::Barrier(Missing::CellProcesses) => "cell_processes",
+            Self::Barrier(Missing::Processes) => "processes",
+            Self::Barrier(Missing::CellMemory) => "cell_memory",
+            Self::Barrier(Missing::Ports) => "ports",
+            Self::Barrier(Missing::Scopes) => "scopes",
             Self::Address(_) => "address",
             Self::ConfigFile(_) => "config_file",
             Self::Login(_) => "login",
@@ -102,7 +126,15 @@ impl Weakened {
     pub(crate) fn sentence(&self) -> String {
         match self {
             Self::Root => {
-                "workers run as root, so that whoever breaks out of one owns the machine".to_owned()
+                "the gateway runs as root, so that whoever breaks into it owns the machine".to_owned()
+            }
+            Self::Confinement { level: "off", .. } => "workers are not confined at all".to_owned(),
+            Self::Confinement { level, .. } => {
+                format!("workers are confined at the level `{level}`, and not by namespaces")
+            }
+            Self::Barrier(missing) => {
+                let text = missing.to_string();
+                text.split_once(" (hint: ").map_or(text.as_str(), |(sentence, _)| sentence).to_owned()
             }
             Self::Address(ip) => {
                 format!("the gateway listens on {ip}, where other machines reach it without TLS")
@@ -128,6 +160,18 @@ impl Weakened {
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::Root => "run Portcullis as a user of its own".to_owned(),
+            Self::Confinement { why, .. } if why.is_empty() => {
+                "set [confine] level to `best`; docs/SECURITY-MODEL.md says what this one leaves open"
+                    .to_owned()
+            }
+            Self::Confinement { why, .. } => {
+                format!("docs/SECURITY-MODEL.md says what this leaves open; it was tried: {why}")
+            }
+            Self::Barrier(missing) => {
+                let text = missing.to_string();
+                let hint = text.split_once(" (hint: ").map(|(_, hint)| hint.trim_end_matches(')').to_owned());
+                hint.unwrap_or_else(|| "use a newer kernel".to_owned())
+            }
             Self::Address(_) => "bind it to 127.0.0.1 and put a server with TLS in front of it".to_owned(),
             Self::ConfigFile(path) => format!("chmod go-w '{path}'"),
             Self::Login(path) => format!("chmod go-rwx '{path}'"),
@@ -150,6 +194,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use camino_tempfile::{Utf8TempDir, tempdir};
+    use portcullis_codex::Confinement;
 
     use super::*;
     use crate::environment::Environment;
@@ -190,6 +235,13 @@ mod tests {
             config,
             address: address.parse().unwrap(),
             is_root,
+            confined: &Confined {
+                confinement: Confinement::Off,
+                hands: None,
+                level: "namespaces",
+                missing: Vec::new(),
+                refused: Vec::new(),
+            },
             binary: &CodexBinary { path: "/codex".into(), version: version.to_owned() },
             keys: &Keys::open(config.state.dir.join("keys.json")).unwrap(),
             key_file: key_file.map(Utf8Path::new),
@@ -217,7 +269,7 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r"
-        root: workers run as root, so that whoever breaks out of one owns the machine (run Portcullis as a user of its own)
+        root: the gateway runs as root, so that whoever breaks into it owns the machine (run Portcullis as a user of its own)
         address: the gateway listens on 0.0.0.0, where other machines reach it without TLS (bind it to 127.0.0.1 and put a server with TLS in front of it)
         config_file: others can change the configuration file (chmod go-w 'DIR/portcullis.toml')
         login: others can read or replace the operator's login (chmod go-rwx 'DIR/codex/auth.json')

@@ -1,0 +1,177 @@
+//! [`Agent`] over Codex: the brain of the profile `chat`, and another one with hands for `read` and `work`.
+//!
+//! They are two processes with two configurations, because what the model of a chat receives must hold nothing of
+//! Codex's tools. The second is started when the first turn needs it, or when [`Codex::warm`] says that one will.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use camino::Utf8PathBuf;
+use portcullis_agent::{
+    Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, Turn, TurnRequest,
+};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::app_server::AppServer;
+use crate::binary::CodexBinary;
+use crate::cells::Confinement;
+use crate::hands::{HandsMaker, HandsSettings};
+use crate::provider::Provider;
+
+/// How Codex is run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The binary.
+    pub binary: CodexBinary,
+    /// Where workers live, each in a directory of its own that is emptied before every start.
+    pub workers_dir: Utf8PathBuf,
+    /// Where the operator's login lives; never read by us.
+    pub login_home: Utf8PathBuf,
+    /// Where model requests go.
+    pub provider: Provider,
+    /// The default model.
+    pub model: String,
+    /// Models that must be offered even if Codex's catalog does not know them.
+    pub models: Vec<String>,
+    /// How many turns may run at once in a worker.
+    pub turns: usize,
+    /// How long a worker that is asked to stop may take, before its group is killed.
+    pub stop_grace: Duration,
+    /// How workers are confined.
+    pub confinement: Confinement,
+    /// How hands are made. Without it, or without cells, there is only the profile `chat`.
+    pub hands: Option<HandsSettings>,
+}
+
+/// An agent over Codex.
+pub struct Codex {
+    settings: Settings,
+    chat: AppServer,
+    handed: OnceCell<Handed>,
+}
+
+/// The brain with hands.
+struct Handed {
+    server: AppServer,
+    maker: Arc<HandsMaker>,
+    /// Ends hands that wait for too long.
+    _sweeper: AbortOnDropHandle<()>,
+}
+
+/// How long a turn waits for the brain with hands to start, when it is the first one.
+const FIRST_START: Duration = Duration::from_secs(20);
+/// How often hands that wait are looked through.
+const SWEEP: Duration = Duration::from_secs(5);
+
+impl Codex {
+    /// Starts the worker for chats; it becomes ready in its own time.
+    pub fn start(settings: Settings) -> Self {
+        let chat = AppServer::start("codex-1", &settings, None);
+        Self { settings, chat, handed: OnceCell::new() }
+    }
+
+    /// Starts the brain with hands, unless it runs or there can be none.
+    pub async fn warm(&self) -> Result<(), AgentError> {
+        self.handed().await.map(drop)
+    }
+
+    /// Waits until the worker for chats is ready, at most so long.
+    pub async fn ready(&self, within: Duration) -> bool {
+        self.chat.ready(within).await
+    }
+
+    /// The process id of the worker for chats, while it runs.
+    pub fn worker_pid(&self) -> Option<u32> {
+        self.chat.worker_pid()
+    }
+
+    /// The process id of the brain with hands, while it runs.
+    pub fn handed_pid(&self) -> Option<u32> {
+        self.handed.get().and_then(|handed| handed.server.worker_pid())
+    }
+
+    /// Ends the workers: TERM to their groups, grace, KILL. Running turns fail.
+    pub async fn shutdown(self) {
+        let handed = async {
+            if let Some(Handed { server, maker, .. }) = self.handed.into_inner() {
+                server.shutdown().await;
+                maker.shutdown().await;
+            }
+        };
+        tokio::join!(self.chat.shutdown(), handed);
+    }
+
+    async fn handed(&self) -> Result<&Handed, AgentError> {
+        let none = |why: &str| AgentError::new(ErrorKind::NoHands).because(why.to_owned());
+        let Confinement::Cells(cells) = &self.settings.confinement else {
+            return Err(none("workers are not confined, so there are no hands"));
+        };
+        let Some(hands) = &self.settings.hands else { return Err(none("no hands are configured")) };
+        let start = async || {
+            let maker = HandsMaker::start(cells.clone(), self.settings.binary.clone(), hands.clone()).await;
+            let maker = maker.map_err(|error| AgentError::new(ErrorKind::NoHands).because(error))?;
+            let server = AppServer::start("codex-hands-1", &self.settings, Some(Arc::clone(&maker)));
+            let of_sweeper = Arc::downgrade(&maker);
+            #[expect(clippy::disallowed_methods, reason = "it ends when its handle is dropped")]
+            let sweeper = tokio::task::spawn(async move {
+                loop {
+                    tokio::time::sleep(SWEEP).await;
+                    let Some(maker) = of_sweeper.upgrade() else { return };
+                    maker.sweep(Instant::now());
+                }
+            });
+            Ok(Handed { server, maker, _sweeper: AbortOnDropHandle::new(sweeper) })
+        };
+        self.handed.get_or_try_init(start).await
+    }
+
+    /// What is so with the hands.
+    async fn hands_condition(&self) -> Option<Condition> {
+        self.settings.hands.as_ref()?;
+        let (ok, message) = match (&self.settings.confinement, self.handed.get()) {
+            (Confinement::Off, _) => (false, "none: workers are not confined".to_owned()),
+            (Confinement::Cells(_), None) => (true, "made when a turn needs them".to_owned()),
+            (Confinement::Cells(_), Some(handed)) => {
+                let worker = handed.server.readiness().await;
+                let message = worker.conditions.into_iter().find(|condition| condition.name == "worker");
+                (worker.ready, message.map(|worker| worker.message).unwrap_or_default())
+            }
+        };
+        Some(Condition { name: "hands", ok, required: false, message })
+    }
+}
+
+impl std::fmt::Debug for Codex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Codex").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Agent for Codex {
+    fn capabilities(&self) -> Capabilities {
+        self.chat.capabilities()
+    }
+
+    async fn models(&self) -> Result<Vec<Model>, AgentError> {
+        self.chat.models().await
+    }
+
+    async fn readiness(&self) -> Readiness {
+        let mut conditions = self.chat.readiness().await.conditions;
+        conditions.extend(self.hands_condition().await);
+        Readiness::of(conditions)
+    }
+
+    async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
+        if !request.profile.has_hands() {
+            return self.chat.start_turn(request).await;
+        }
+        let handed = self.handed().await?;
+        handed.server.ready(FIRST_START).await;
+        handed.server.start_turn(request).await
+    }
+}
