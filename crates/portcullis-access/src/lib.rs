@@ -12,10 +12,12 @@ mod file;
 mod grant;
 mod key_text;
 mod keys;
+mod rates;
 mod store;
 mod stored_grant;
 
 pub use error::KeyError;
 pub use grant::{Grant, KeyLimits, Scope, UnknownScope};
 pub use keys::{Keys, Principal, Unauthenticated, Weakness};
+pub use rates::{Exceeded, Rates, Share, Standing};
 pub use store::{KeyInfo, KeyStore, NewKey};

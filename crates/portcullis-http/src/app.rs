@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_access::Keys;
+use portcullis_access::{Keys, Rates};
 use portcullis_agent::{Agent, Approvals, Profile};
 use portcullis_audit::Audit;
 use portcullis_openai::chat;
@@ -94,6 +94,7 @@ pub(crate) struct App {
     pub(crate) keys: Arc<Keys>,
     pub(crate) audit: Audit,
     pub(crate) approvals: Approvals,
+    pub(crate) rates: Arc<Rates>,
     pub(crate) settings: Settings,
     pub(crate) warnings: Vec<String>,
     pub(crate) metrics: Arc<Metrics>,

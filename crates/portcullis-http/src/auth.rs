@@ -2,6 +2,7 @@
 //! [`Caller`] on any other route fails.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
@@ -15,6 +16,7 @@ use portcullis_audit::{Audit, Refusal, Why};
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::rates;
 
 /// On a request: no more than this profile. On an answer: the profile of its turn.
 const PROFILE: HeaderName = HeaderName::from_static("x-portcullis-profile");
@@ -42,13 +44,19 @@ struct Door {
 }
 
 async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    match Caller::of(&door, request.headers()) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(refused) => refused.into_response(),
-    }
+    let caller = match Caller::of(&door, request.headers()) {
+        Ok(caller) => caller,
+        Err(refused) => return refused.into_response(),
+    };
+    let counted = door.app.rates.request(&caller.principal, caller.grant.limits, Instant::now());
+    request.extensions_mut().insert(caller);
+    let Some((standing, allowed)) = counted else { return next.run(request).await };
+    let mut response = match allowed {
+        Ok(()) => next.run(request).await,
+        Err(exceeded) => ApiError::rate_exceeded(exceeded).into_response(),
+    };
+    rates::tell(response.headers_mut(), &standing);
+    response
 }
 
 impl Caller {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use portcullis_access::Scope;
+use portcullis_access::{Exceeded, Scope};
 use portcullis_agent::{AgentError, ErrorKind, Profile, RequestFault};
 use portcullis_openai::chat::Failure;
 use portcullis_openai::{InvalidRequest, error_body};
@@ -100,6 +100,15 @@ impl ApiError {
     pub(crate) fn unknown_profile() -> Self {
         let message = "The header 'x-portcullis-profile' is 'chat', 'read' or 'work'.";
         Self::new(StatusCode::BAD_REQUEST, INVALID, "unknown_profile", message)
+    }
+
+    pub(crate) fn rate_exceeded(exceeded: Exceeded) -> Self {
+        let Exceeded { what, limit, retry_after } = exceeded;
+        Self {
+            message: format!("Rate limit reached for this API key: {limit} {what} per minute.").into(),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, what, "rate_limit_exceeded", "")
+        }
+        .retry_after(retry_after.max(SOON))
     }
 
     pub(crate) fn body_too_large(limit: usize) -> Self {

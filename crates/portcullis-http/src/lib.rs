@@ -12,6 +12,7 @@ mod error;
 mod metrics;
 mod model_names;
 mod parked;
+mod rates;
 mod remote_images;
 mod request_id;
 mod responses;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use portcullis_access::Rates;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::{App, Gateway};
 use crate::attic;
 use crate::parked::ParkedTurns;
+use crate::rates::Charged;
 use crate::remote_images::RemoteImages;
 use crate::responses::LiveResponses;
 use crate::router::router;
@@ -47,11 +49,13 @@ pub async fn serve(
     let (draining, ending_of_app) = (stop.clone(), ending.clone());
     let remote_images = RemoteImages::new(settings.image_hosts.clone(), settings.chat.images.bytes);
     let (live, tasks) = (LiveResponses::default(), TaskTracker::new());
+    let rates = Arc::new(Rates::default());
     let app = App {
-        agent,
+        agent: Arc::new(Charged::new(agent, Arc::clone(&rates))),
         keys,
         audit,
         approvals,
+        rates,
         settings,
         warnings,
         metrics,

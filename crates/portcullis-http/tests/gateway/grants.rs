@@ -13,7 +13,7 @@ fn granted(grant: Grant) -> Options {
 }
 
 /// Every route that needs a key, and its scope.
-const ROUTES: [(&str, &str, Scope); 19] = [
+const ROUTES: [(&str, &str, Scope); 21] = [
     ("GET", "/v1/models", Scope::Inference),
     ("GET", "/v1/models/codex", Scope::Inference),
     ("POST", "/v1/chat/completions", Scope::Inference),
@@ -33,6 +33,8 @@ const ROUTES: [(&str, &str, Scope); 19] = [
     ("GET", "/v1/conversations/conv_1/items/i", Scope::Inference),
     ("DELETE", "/v1/conversations/conv_1/items/i", Scope::Inference),
     ("GET", "/metrics", Scope::Metrics),
+    ("GET", "/v1/approvals", Scope::Operator),
+    ("POST", "/v1/approvals/1", Scope::Operator),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

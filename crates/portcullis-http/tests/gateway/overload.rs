@@ -116,3 +116,59 @@ async fn a_key_has_as_many_turns_as_it_may_and_others_go_on() {
     assert_eq!([first, second, other], [(200, None); 3]);
     gate.finish().await;
 }
+
+/// The headers that say where a key stands.
+fn standing(response: &reqwest::Response) -> Vec<String> {
+    let names = ["limit-requests", "remaining-requests", "limit-tokens", "remaining-tokens"];
+    let header = |name: &str| response.headers().get(format!("x-ratelimit-{name}"));
+    names.map(|name| header(name).map_or("-", |value| value.to_str().unwrap()).to_owned()).into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_has_so_many_requests_and_tokens_in_a_minute() {
+    let gate = FakeGate::start().await;
+    let limited = |requests: u32, tokens: u32| {
+        let limits = KeyLimits {
+            turns: None,
+            requests_per_minute: requests.try_into().ok(),
+            tokens_per_minute: tokens.try_into().ok(),
+        };
+        Grant { limits, ..Grant::default() }
+    };
+    let ask = async |key: &str| {
+        let request = gate.request_of(key, "POST", "/v1/chat/completions").json(&question("Hi"));
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let standing = standing(&response);
+        let seconds: Option<u64> =
+            response.headers().get("retry-after").map(|value| value.to_str().unwrap().parse().unwrap());
+        let reset = response.headers().keys().filter(|name| name.as_str().contains("-reset-")).count();
+        assert_eq!(reset, standing.iter().filter(|value| *value != "-").count() / 2);
+        (status, standing, seconds, response.json::<Value>().await.unwrap()["error"]["type"].clone())
+    };
+    // A turn costs ten tokens.
+    let few = gate.another_key("few", &limited(2, 0));
+    assert_eq!(ask(&few).await.1, ["2", "1", "-", "-"]);
+    assert_eq!(ask(&few).await.1, ["2", "0", "-", "-"]);
+    let (status, told, seconds, kind) = ask(&few).await;
+    assert_eq!(
+        (status, told, kind),
+        (429, vec!["2".into(), "0".into(), "-".into(), "-".into()], "requests".into())
+    );
+    assert!(seconds.is_some_and(|seconds| (20..=30).contains(&seconds)), "{seconds:?}");
+
+    let small = gate.another_key("small", &limited(0, 15));
+    assert_eq!(ask(&small).await.1, ["-", "-", "15", "15"]);
+    assert_eq!(ask(&small).await.1[..3], ["-", "-", "15"]);
+    let (status, told, seconds, kind) = ask(&small).await;
+    assert_eq!((status, told[3].as_str(), kind), (429, "0", "tokens".into()));
+    assert!(seconds.is_some_and(|seconds| (10..=30).contains(&seconds)), "{seconds:?}");
+
+    // What is wrong with a request is told with the headers, too; a key without limits has none.
+    let many = gate.another_key("many", &limited(100, 0));
+    let wrong = gate.request_of(&many, "GET", "/v1/models/nope").send().await.unwrap();
+    assert_eq!((wrong.status().as_u16(), standing(&wrong)[1].as_str()), (404, "99"));
+    assert_eq!(ask(&gate.key).await.1, ["-"; 4]);
+    assert_eq!(gate.agent.asked().len(), 5);
+    gate.finish().await;
+}
