@@ -6,6 +6,7 @@
 mod admission;
 mod agent;
 mod approvals;
+mod budget;
 mod deadline;
 mod error;
 mod event;
@@ -26,6 +27,7 @@ pub use approvals::{
     Approval, ApprovalId, ApprovalKind, ApprovalPolicies, ApprovalPolicy, ApprovalWitness, Approvals,
     Question, Verdict, Waiting,
 };
+pub use budget::{Budget, TurnBounds};
 pub use deadline::Deadline;
 pub use error::{AgentError, Cause, ErrorKind, RequestFault};
 pub use event::{

@@ -14,16 +14,16 @@ pub use envelope::{
     Incoming, MalformedLine, RpcError, notification_line, reply_error_line, reply_line, request_line,
 };
 pub use notifications::{
-    AgentMessageDelta, CodexErrorInfo, ErrorNotification, FileUpdateChange, FunctionCall, HttpFailure,
-    ItemCompleted, ItemStarted, LoginCompleted, Notification, PatchChangeKind, RawReasoning,
+    AgentMessageDelta, ApprovalRequest, CodexErrorInfo, ErrorNotification, FileUpdateChange, FunctionCall,
+    HttpFailure, ItemCompleted, ItemStarted, LoginCompleted, Notification, PatchChangeKind, RawReasoning,
     RawResponseCompleted, RawResponseItemCompleted, ReasoningSummaryDelta, ResponseItem, StepUsage,
     SummaryText, ThreadItem, ToolCallRequest, TurnCompleted, TurnError, TurnStatus, Warning,
 };
 pub use requests::{
-    Account, AccountReadParams, AccountReadResponse, Approval, ClientInfo, DynamicTool, EnvironmentAddParams,
-    EnvironmentInfoParams, InitializeCapabilities, InitializeParams, LoginStartParams, LoginStartResponse,
-    Method, ModelEntry, ModelListParams, ModelListResponse, ReasoningEffortOption, Reviewer, SandboxMode,
-    ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
-    ToolCallResponse, ToolOutputItem, TurnEnvironment, TurnInterruptParams, TurnStartParams,
-    TurnStartResponse, UserInput, WithId,
+    Account, AccountReadParams, AccountReadResponse, Approval, ApprovalDecision, ApprovalResponse,
+    ClientInfo, DynamicTool, EnvironmentAddParams, EnvironmentInfoParams, InitializeCapabilities,
+    InitializeParams, LoginStartParams, LoginStartResponse, Method, ModelEntry, ModelListParams,
+    ModelListResponse, ReasoningEffortOption, Reviewer, SandboxMode, ThreadInjectItemsParams,
+    ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams, ToolCallResponse, ToolOutputItem,
+    TurnEnvironment, TurnInterruptParams, TurnStartParams, TurnStartResponse, UserInput, WithId,
 };

@@ -396,3 +396,20 @@ pub struct ToolCallRequest {
     /// The call.
     pub call_id: String,
 }
+
+/// `item/commandExecution/requestApproval`, `item/fileChange/requestApproval`, `item/permissions/requestApproval`: Codex asks
+/// before it acts, and waits. What belongs to one kind only is absent in the others.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalRequest {
+    /// The thread.
+    pub thread_id: String,
+    /// The turn.
+    pub turn_id: String,
+    /// The command line.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// Why, in the model's words.
+    #[serde(default)]
+    pub reason: Option<String>,
+}

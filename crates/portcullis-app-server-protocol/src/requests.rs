@@ -398,3 +398,20 @@ pub enum ToolOutputItem {
         image_url: String,
     },
 }
+
+/// The answer to a request for approval of a command or a change of files.
+#[derive(Debug, Serialize)]
+pub struct ApprovalResponse {
+    /// It.
+    pub decision: ApprovalDecision,
+}
+
+/// May it?
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ApprovalDecision {
+    /// This once.
+    Accept,
+    /// No; the turn goes on.
+    Decline,
+}

@@ -9,12 +9,12 @@
 use std::fs;
 
 use portcullis_app_server_protocol::{
-    AccountReadParams, AccountReadResponse, Approval, ClientInfo, DynamicTool, EnvironmentAddParams,
-    EnvironmentInfoParams, Incoming, InitializeCapabilities, InitializeParams, LoginStartParams, Method,
-    ModelListParams, ModelListResponse, Notification, Reviewer, RpcError, SandboxMode,
-    ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
-    ToolCallRequest, ToolCallResponse, ToolOutputItem, TurnEnvironment, TurnInterruptParams, TurnStartParams,
-    TurnStartResponse, UserInput, notification_line, request_line,
+    AccountReadParams, AccountReadResponse, Approval, ApprovalDecision, ApprovalRequest, ApprovalResponse,
+    ClientInfo, DynamicTool, EnvironmentAddParams, EnvironmentInfoParams, Incoming, InitializeCapabilities,
+    InitializeParams, LoginStartParams, Method, ModelListParams, ModelListResponse, Notification, Reviewer,
+    RpcError, SandboxMode, ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse,
+    ThreadUnsubscribeParams, ToolCallRequest, ToolCallResponse, ToolOutputItem, TurnEnvironment,
+    TurnInterruptParams, TurnStartParams, TurnStartResponse, UserInput, notification_line, request_line,
 };
 use serde_json::{Map, Value, json};
 
@@ -62,6 +62,13 @@ fn what_we_send_is_in_the_schema() {
         check(&closed_output, &serde_json::to_value(response).unwrap(), "item/tool/call");
     }
 
+    for decision in [ApprovalDecision::Accept, ApprovalDecision::Decline] {
+        for kind in ["CommandExecutionRequestApprovalResponse", "FileChangeRequestApprovalResponse"] {
+            let closed = jsonschema::validator_for(&closed(&schemas.read(kind))).unwrap();
+            check(&closed, &serde_json::to_value(ApprovalResponse { decision }).unwrap(), kind);
+        }
+    }
+
     // The check itself: a misspelt member does not pass.
     let interrupt = jsonschema::validator_for(&closed(&schemas.read("TurnInterruptParams"))).unwrap();
     assert!(interrupt.is_valid(&json!({"threadId": "t", "turnId": "u"})));
@@ -95,6 +102,14 @@ fn what_we_read_is_in_the_schema() {
     let call = schemas.params_of("ServerRequest", "item/tool/call");
     let reads = |document: &Value| parses::<ToolCallRequest>(document);
     faults.extend(all_parse(&schemas.read(&call), |_| true, reads, "item/tool/call"));
+    for method in [
+        "item/commandExecution/requestApproval",
+        "item/fileChange/requestApproval",
+        "item/permissions/requestApproval",
+    ] {
+        let asked = schemas.params_of("ServerRequest", method);
+        faults.extend(all_parse(&schemas.read(&asked), |_| true, parses::<ApprovalRequest>, method));
+    }
     faults.extend(all_parse(&schemas.read("JSONRPCErrorError"), |_| true, parses::<RpcError>, "an error"));
     assert!(faults.is_empty(), "what Codex may say does not parse:\n{}", faults.join("\n"));
 }

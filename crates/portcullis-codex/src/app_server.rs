@@ -14,6 +14,7 @@ use portcullis_app_server_protocol::{
 };
 use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, State, Supervisor};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::binary::PINNED_VERSION;
@@ -23,6 +24,7 @@ use crate::history::{Replay, replay};
 use crate::running::{HeldPlaces, NewTurn, run};
 use crate::tools::dynamic_tools;
 use crate::turn_state::TurnState;
+use crate::watch::{EVERY, Used, Watch};
 use crate::worker::{Link, Login, Worker, changed};
 use crate::worker_config::Kind;
 
@@ -82,10 +84,25 @@ impl AppServer {
     }
 
     /// Ends the worker: TERM to its group, grace, KILL. Running turns fail.
-    pub(crate) async fn shutdown(self) {
-        self.supervisor.shutdown().await;
+    pub(crate) async fn shutdown(self: Arc<Self>) {
         self.starting.close();
+        self.supervisor.shutdown().await;
         self.starting.wait().await;
+    }
+
+    /// Replaces the worker when it does what nobody asked for. Never returns.
+    pub(crate) async fn watch(&self) {
+        let (mut watch, mut last) = (Watch::default(), Instant::now());
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let status = self.supervisor.status().borrow().clone();
+            let (Some(pid), Some(link)) = (status.pid, status.state.handle()) else { continue };
+            let idle = link.router.is_idle();
+            let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
+            if let Some(why) = watch.look(pid, Used::below(pid), idle, elapsed) {
+                self.supervisor.restart(why);
+            }
+        }
     }
 
     fn link(&self) -> Result<Arc<Link>, AgentError> {
@@ -179,13 +196,13 @@ async fn start_turn(
 ) -> Result<Turn, AgentError> {
     let full = |_full| AgentError::new(ErrorKind::Busy { retry_after: None });
     let in_worker = Arc::clone(&link.places).try_acquire_owned().map_err(full)?;
-    let TurnRequest { principal, profile, history, tools, options, place, .. } = request;
+    let TurnRequest { request, principal, profile, history, tools, options, place, .. } = request;
     let place = HeldPlaces { _in_worker: in_worker, _among_all: place };
     if profile.has_hands() != (kind == Kind::Hands) {
         return Err(AgentError::new(ErrorKind::Internal).because("the profile belongs to another worker"));
     }
     let hands = match maker {
-        Some(maker) => Some(maker.take(&principal, profile).await?),
+        Some(maker) => Some(maker.take(&request, &principal, profile).await?),
         None => None,
     };
     let Replay { injected, input } = replay(&history);
@@ -195,6 +212,8 @@ async fn start_turn(
     if let Some(verbosity) = options.verbosity {
         config.insert("model_verbosity".to_owned(), Value::String(verbosity));
     }
+    let (approval_policy, approvals_reviewer) =
+        hands.as_ref().map_or((Approval::Never, None), HandsInUse::asks);
     let environment = hands.as_ref().map(HandsInUse::environment);
     if let Some(TurnEnvironment { cwd, .. }) = &environment {
         // Otherwise Codex trusts the workspace by itself and reads a `.codex` that a model has written there.
@@ -208,8 +227,8 @@ async fn start_turn(
         cwd: environment.as_ref().map_or_else(|| link.cwd.to_string(), |at| at.cwd.clone()),
         // The cell is what confines hands: Codex's own sandbox would need what the cell takes away.
         sandbox: if hands.is_some() { SandboxMode::DangerFullAccess } else { SandboxMode::ReadOnly },
-        approval_policy: Approval::Never,
-        approvals_reviewer: None,
+        approval_policy,
+        approvals_reviewer,
         environments: environment.into_iter().collect(),
         experimental_raw_events: true,
         // With hands the model needs Codex's instructions, without them it gets none.

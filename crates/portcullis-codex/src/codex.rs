@@ -4,13 +4,15 @@
 //! Codex's tools. The second is started when the first turn needs it, or when [`Codex::warm`] says that one will.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use portcullis_agent::{
-    Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, Turn, TurnRequest,
+    Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, Turn, TurnRequest, WorkerFact,
+    WorkerWitness,
 };
+use portcullis_workspaces::Workspaces;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -49,28 +51,39 @@ pub struct Settings {
 /// An agent over Codex.
 pub struct Codex {
     settings: Settings,
-    chat: AppServer,
+    chat: Arc<AppServer>,
     handed: OnceCell<Handed>,
+    witness: Arc<dyn WorkerWitness>,
+    /// Looks after the worker for chats.
+    _watcher: AbortOnDropHandle<()>,
 }
 
 /// The brain with hands.
 struct Handed {
-    server: AppServer,
+    server: Arc<AppServer>,
     maker: Arc<HandsMaker>,
-    /// Ends hands that wait for too long.
-    _sweeper: AbortOnDropHandle<()>,
+    /// Looks after both.
+    _watcher: AbortOnDropHandle<()>,
 }
 
 /// How long a turn waits for the brain with hands to start, when it is the first one.
 const FIRST_START: Duration = Duration::from_secs(20);
 /// How often hands that wait are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How often old workspaces are looked for.
+const CLEAN: Duration = Duration::from_hours(1);
 
 impl Codex {
     /// Starts the worker for chats; it becomes ready in its own time.
-    pub fn start(settings: Settings) -> Self {
-        let chat = AppServer::start("codex-1", &settings, None);
-        Self { settings, chat, handed: OnceCell::new() }
+    pub fn start(settings: Settings, witness: Arc<dyn WorkerWitness>) -> Self {
+        let chat = Arc::new(AppServer::start("codex-1", &settings, None));
+        tell(&*witness, "codex-1", &settings.confinement);
+        let of_watcher = Arc::clone(&chat);
+        let workspaces = settings.hands.as_ref().map(|hands| Arc::clone(&hands.workspaces));
+        let watcher = look_after(async move {
+            tokio::join!(of_watcher.watch(), keep_clean(workspaces));
+        });
+        Self { settings, chat, handed: OnceCell::new(), witness, _watcher: watcher }
     }
 
     /// Starts the brain with hands, unless it runs or there can be none.
@@ -95,13 +108,16 @@ impl Codex {
 
     /// Ends the workers: TERM to their groups, grace, KILL. Running turns fail.
     pub async fn shutdown(self) {
+        let Self { chat, handed, _watcher: watcher, .. } = self;
+        drop(watcher);
         let handed = async {
-            if let Some(Handed { server, maker, .. }) = self.handed.into_inner() {
+            if let Some(Handed { server, maker, _watcher: watcher }) = handed.into_inner() {
+                drop(watcher);
                 server.shutdown().await;
                 maker.shutdown().await;
             }
         };
-        tokio::join!(self.chat.shutdown(), handed);
+        tokio::join!(chat.shutdown(), handed);
     }
 
     async fn handed(&self) -> Result<&Handed, AgentError> {
@@ -113,17 +129,21 @@ impl Codex {
         let start = async || {
             let maker = HandsMaker::start(cells.clone(), self.settings.binary.clone(), hands.clone()).await;
             let maker = maker.map_err(|error| AgentError::new(ErrorKind::NoHands).because(error))?;
-            let server = AppServer::start("codex-hands-1", &self.settings, Some(Arc::clone(&maker)));
-            let of_sweeper = Arc::downgrade(&maker);
-            #[expect(clippy::disallowed_methods, reason = "it ends when its handle is dropped")]
-            let sweeper = tokio::task::spawn(async move {
-                loop {
-                    tokio::time::sleep(SWEEP).await;
-                    let Some(maker) = of_sweeper.upgrade() else { return };
-                    maker.sweep(Instant::now());
-                }
+            let server =
+                Arc::new(AppServer::start("codex-hands-1", &self.settings, Some(Arc::clone(&maker))));
+            tell(&*self.witness, "codex-hands-1", &self.settings.confinement);
+            let (of_watcher, of_sweeper) = (Arc::clone(&server), Arc::downgrade(&maker));
+            let watcher = look_after(async move {
+                let sweep = async {
+                    loop {
+                        tokio::time::sleep(SWEEP).await;
+                        let Some(maker) = of_sweeper.upgrade() else { return };
+                        maker.sweep(Instant::now());
+                    }
+                };
+                tokio::join!(of_watcher.watch(), sweep);
             });
-            Ok(Handed { server, maker, _sweeper: AbortOnDropHandle::new(sweeper) })
+            Ok(Handed { server, maker, _watcher: watcher })
         };
         self.handed.get_or_try_init(start).await
     }
@@ -142,6 +162,41 @@ impl Codex {
         };
         Some(Condition { name: "hands", ok, required: false, message })
     }
+}
+
+/// Removes workspaces that nobody has used for long, now and then.
+async fn keep_clean(workspaces: Option<Arc<Workspaces>>) {
+    let Some(workspaces) = workspaces else { return };
+    loop {
+        let cleaned = Arc::clone(&workspaces);
+        match tokio::task::spawn_blocking(move || cleaned.clean(SystemTime::now())).await {
+            Ok(Ok(gone)) => {
+                for name in gone {
+                    tracing::info!(workspace = %name, "The workspace `{name}` was not used for long and is removed");
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "Old workspaces were not removed");
+            }
+            Err(_cancelled) => return,
+        }
+        tokio::time::sleep(CLEAN).await;
+    }
+}
+
+/// A task that ends when its handle is dropped.
+fn look_after(work: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    #[expect(clippy::disallowed_methods, reason = "it ends when its handle is dropped")]
+    AbortOnDropHandle::new(tokio::task::spawn(work))
+}
+
+/// Writes down that a worker is kept running, and how it is confined.
+fn tell(witness: &dyn WorkerWitness, worker: &str, confinement: &Confinement) {
+    let level = match confinement {
+        Confinement::Cells(cells) => format!("{:?}", cells.level).to_lowercase(),
+        Confinement::Off => "off".to_owned(),
+    };
+    witness.saw(WorkerFact::Started { worker: worker.to_owned(), profile: None, level });
 }
 
 impl std::fmt::Debug for Codex {

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use portcullis_agent::{ApprovalKind, Verdict};
 use portcullis_app_server_protocol::{
-    AccountReadParams, Incoming, Method, Notification, RpcError, ThreadUnsubscribeParams, ToolCallRequest,
-    TurnInterruptParams, notification_line, reply_error_line, request_line,
+    AccountReadParams, ApprovalDecision, ApprovalResponse, Incoming, Method, Notification, RpcError,
+    ThreadUnsubscribeParams, ToolCallRequest, TurnInterruptParams, notification_line, reply_error_line,
+    reply_line, request_line,
 };
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -251,9 +253,18 @@ fn handle(
             Err(error) => tracing::warn!("`{method}` is not as its schema says and is left out: {error}"),
         },
         Incoming::Request { id, method, params } => {
-            let answered = method == "item/tool/call"
-                && serde_json::from_str::<ToolCallRequest>(params.get())
-                    .is_ok_and(|request| router.tool_request(&request, id));
+            let params = params.get();
+            let asked = |kind| {
+                serde_json::from_str(params).is_ok_and(|asked| router.approval_request(kind, asked, id))
+            };
+            let answered = match &*method {
+                "item/tool/call" => serde_json::from_str::<ToolCallRequest>(params)
+                    .is_ok_and(|request| router.tool_request(&request, id)),
+                "item/commandExecution/requestApproval" => asked(ApprovalKind::Command),
+                "item/fileChange/requestApproval" => asked(ApprovalKind::FileChange),
+                // More than a profile gives is granted to nobody.
+                _ => false,
+            };
             if !answered {
                 // Whatever it is, nobody here grants it; without an answer the turn would hang.
                 tracing::debug!(codex.request = %method, "Codex asked for `{method}` and was refused");
@@ -305,6 +316,17 @@ async fn do_chore(chore: Chore, connection: Arc<Connection>, router: Arc<Router>
             drop(connection);
             tokio::time::sleep(END_DEADLINE).await;
             router.forget(thread);
+        }
+        Chore::Ask { approvals, question, reply_to, over } => {
+            let verdict = tokio::select! {
+                verdict = approvals.ask(question.clone()) => verdict,
+                () = over.cancelled() => return,
+            };
+            let decision = match verdict {
+                Verdict::Approved => ApprovalDecision::Accept,
+                _ => ApprovalDecision::Decline,
+            };
+            connection.send(reply_line(reply_to, &ApprovalResponse { decision }));
         }
         Chore::Release { thread } => {
             let params = ThreadUnsubscribeParams { thread_id: thread.to_string() };

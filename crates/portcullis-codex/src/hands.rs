@@ -9,8 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use portcullis_agent::{AgentError, ErrorKind, PrincipalId, Profile};
-use portcullis_app_server_protocol::{EnvironmentAddParams, TurnEnvironment};
+use portcullis_agent::{
+    AgentError, ApprovalKind, ApprovalPolicy, Approvals, ErrorKind, PrincipalId, Profile, Question, RequestId,
+};
+use portcullis_app_server_protocol::{
+    Approval, ApprovalRequest, EnvironmentAddParams, Reviewer, TurnEnvironment,
+};
 use portcullis_confine::Access;
 use portcullis_supervisor::{Process, SpawnError};
 use portcullis_workspaces::{Exceeded, Workspace, WorkspaceError, Workspaces, digest};
@@ -31,6 +35,8 @@ pub struct HandsSettings {
     pub workspaces: Arc<Workspaces>,
     /// What they may use up.
     pub bounds: HandsBounds,
+    /// Who answers when Codex asks before it acts.
+    pub approvals: Approvals,
     /// How many may be ready for turns that have not come yet.
     pub spares: usize,
     /// How long those wait.
@@ -52,7 +58,10 @@ struct Hands {
 pub(crate) struct HandsInUse {
     hands: Hands,
     whose: Whose,
+    request: RequestId,
     maker: Weak<HandsMaker>,
+    /// The turn is known by these when it asks.
+    approvals: Approvals,
     /// Ends the watch over the workspace.
     over: CancellationToken,
     _over: DropGuard,
@@ -136,6 +145,7 @@ impl HandsMaker {
     /// Hands for a turn: those that wait for it, or new ones.
     pub(crate) async fn take(
         self: &Arc<Self>,
+        request: &RequestId,
         principal: &PrincipalId,
         profile: Profile,
     ) -> Result<HandsInUse, AgentError> {
@@ -146,7 +156,15 @@ impl HandsMaker {
             None => self.make(&whose).await?,
         };
         let over = CancellationToken::new();
-        Ok(HandsInUse { hands, whose, maker: Arc::downgrade(self), _over: over.clone().drop_guard(), over })
+        Ok(HandsInUse {
+            hands,
+            whose,
+            request: request.clone(),
+            maker: Arc::downgrade(self),
+            approvals: self.settings.approvals.clone(),
+            _over: over.clone().drop_guard(),
+            over,
+        })
     }
 
     /// Ends the hands that wait; those of running turns end with their turns.
@@ -227,6 +245,35 @@ impl HandsInUse {
     /// Where a thread's tools run with them.
     pub(crate) fn environment(&self) -> TurnEnvironment {
         TurnEnvironment { environment_id: self.hands.environment.clone(), cwd: self.hands.cwd.clone() }
+    }
+
+    /// When Codex asks before it acts, and whom.
+    pub(crate) fn asks(&self) -> (Approval, Option<Reviewer>) {
+        match self.approvals.policy(self.whose.1) {
+            ApprovalPolicy::Decline => (Approval::Never, None),
+            ApprovalPolicy::AutoReview => (Approval::Untrusted, Some(Reviewer::AutoReview)),
+            ApprovalPolicy::Ask => (Approval::Untrusted, Some(Reviewer::User)),
+        }
+    }
+
+    /// What Codex asks, for whoever answers.
+    pub(crate) fn question(&self, kind: ApprovalKind, asked: ApprovalRequest) -> (Approvals, Question) {
+        let about = asked.command.or(asked.reason).unwrap_or_else(|| "to change files".to_owned());
+        let question = Question {
+            request: self.request.clone(),
+            principal: self.whose.0.clone(),
+            profile: self.whose.1,
+            thread: asked.thread_id.into(),
+            turn: asked.turn_id.into(),
+            kind,
+            about,
+        };
+        (self.approvals.clone(), question)
+    }
+
+    /// Cancelled when the hands are gone.
+    pub(crate) fn over(&self) -> CancellationToken {
+        self.over.clone()
     }
 
     /// The environment of commands, where it differs from what the brain is configured with.

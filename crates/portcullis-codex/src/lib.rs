@@ -22,6 +22,7 @@ mod router;
 mod running;
 mod tools;
 mod turn_state;
+mod watch;
 mod worker;
 mod worker_config;
 

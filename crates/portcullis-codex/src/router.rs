@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portcullis_agent::{
-    AgentError, CallId, ErrorKind, EventReceiver, EventSender, Outcome, ThreadId, ToolOutput, TurnEvent,
-    TurnId, event_queue,
+    AgentError, ApprovalKind, Approvals, CallId, ErrorKind, EventReceiver, EventSender, Outcome, Question,
+    ThreadId, ToolOutput, TurnEvent, TurnId, event_queue,
 };
-use portcullis_app_server_protocol::{LoginCompleted, Notification, ToolCallRequest, reply_line};
+use portcullis_app_server_protocol::{
+    ApprovalRequest, LoginCompleted, Notification, ToolCallRequest, reply_line,
+};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::hands::HandsInUse;
 use crate::history::tool_response;
@@ -26,6 +29,8 @@ pub(crate) enum Chore {
     Interrupt { thread: ThreadId, turn: TurnId },
     /// Nobody needs this thread any more.
     Release { thread: ThreadId },
+    /// Codex waits for an answer to a question; it ends unanswered with its turn's hands.
+    Ask { approvals: Approvals, question: Question, reply_to: Box<RawValue>, over: CancellationToken },
 }
 
 /// The running turns of one app-server.
@@ -87,6 +92,11 @@ impl Router {
         }
     }
 
+    /// Whether no turn runs.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// How the last sign-in through this app-server ended.
     pub(crate) fn sign_in(&self) -> watch::Receiver<Option<LoginCompleted>> {
         self.sign_in.subscribe()
@@ -130,6 +140,17 @@ impl Router {
         state.on_tool_request(call, id.to_owned(), &mut |event| {
             deliver(events, event);
         });
+        true
+    }
+
+    /// Codex asks before it acts. Says whether somebody will answer.
+    pub(crate) fn approval_request(&self, kind: ApprovalKind, asked: ApprovalRequest, id: &RawValue) -> bool {
+        let turns = self.lock();
+        let Some(entry) = turns.get(asked.thread_id.as_str()) else { return false };
+        let ours = entry.turn.as_ref().is_some_and(|turn| turn.as_str() == asked.turn_id);
+        let Some(hands) = entry.hands.as_ref().filter(|_| ours) else { return false };
+        let (approvals, question) = hands.question(kind, asked);
+        self.chore(Chore::Ask { approvals, question, reply_to: id.to_owned(), over: hands.over() });
         true
     }
 

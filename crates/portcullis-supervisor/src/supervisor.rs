@@ -1,6 +1,7 @@
 //! The owner's end of a supervised process.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -32,7 +33,8 @@ pub struct Supervisor<H> {
     status: watch::Receiver<Status<H>>,
     restarts: mpsc::Sender<String>,
     shutdown: CancellationToken,
-    task: AbortOnDropHandle<()>,
+    /// Taken by whoever shuts down.
+    task: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 /// Why there is no handle.
@@ -61,7 +63,7 @@ impl<H: Clone + Send + Sync + 'static> Supervisor<H> {
         let (restarts, requests) = mpsc::channel(1);
         let asks = Asks { requests, shutdown: shutdown.clone() };
         let task = spawn_owned(Worker { role, settings, asks, board }.run());
-        Self { name, status, restarts, shutdown, task }
+        Self { name, status, restarts, shutdown, task: Mutex::new(Some(task)) }
     }
 
     /// The status, now and as it changes. Intermediate states may be skipped. Closed after the end of the
@@ -100,9 +102,10 @@ impl<H: Clone + Send + Sync + 'static> Supervisor<H> {
     }
 
     /// TERM, grace, KILL; returns when the process is reaped. Dropping the future kills the group at once.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(&self) {
         self.shutdown.cancel();
-        if let Err(error) = self.task.await {
+        let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        if let Err(error) = task.await {
             tracing::error!(
                 worker.name = self.name,
                 error = &error as &dyn std::error::Error,

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use portcullis_access::{KeyStore, Keys};
-use portcullis_agent::{Admission, AdmissionLimits, Approvals, Deadline, Record};
+use portcullis_agent::{Admission, AdmissionLimits, Approvals, Budget, Deadline, Record, TurnBounds};
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::Codex;
 use portcullis_lab::ModelServer;
@@ -65,6 +65,8 @@ pub(crate) struct Gateway {
     settings: portcullis_http::Settings,
     /// How many turns run and wait.
     admission: AdmissionLimits,
+    /// What a turn with hands may take.
+    bounds: TurnBounds,
     /// Told to everybody who asks whether the gateway is ready.
     weakened: Vec<Weakened>,
     /// Held to the end: the next gateway must find no worker of this one.
@@ -112,8 +114,10 @@ impl Gateway {
             "Listening on http://{address}/v1, model requests go to {}, through Codex {codex_version}", upstream.name
         );
         audit::started(&audit, &codex_version, address, &weakened).await;
-        let codex =
-            Arc::new(Codex::start(codex::settings(config, &state, binary, upstream.provider, confined)));
+        let approvals = audit::approvals(&config.approvals, &audit);
+        let hands = confinement::hands(config, &confined, &approvals);
+        let codex = codex::settings(config, &state, binary, upstream.provider, confined.confinement, hands);
+        let codex = Arc::new(Codex::start(codex, Arc::new(audit.clone())));
         Ok(Self {
             listener,
             address,
@@ -122,10 +126,14 @@ impl Gateway {
             lab: upstream.lab,
             kept,
             keys,
-            approvals: audit::approvals(&config.approvals, &audit),
+            approvals,
             audit,
             settings: http::settings(config),
             admission: http::admission(config),
+            bounds: TurnBounds {
+                steps: config.turn.steps.get() as u64,
+                tokens: config.turn.tokens.get() as u64,
+            },
             weakened,
             state,
         })
@@ -157,6 +165,7 @@ impl Gateway {
             approvals,
             settings,
             admission,
+            bounds,
             weakened,
             state,
             ..
@@ -168,7 +177,7 @@ impl Gateway {
         let warnings = weakened.iter().map(Weakened::sentence).collect();
         let counter = Arc::clone(&metrics);
         // A turn that was not admitted is no fact for the audit log: a flood of them would fill it.
-        let agent = Audited::new(Deadline::new(Lent::new(&codex)), audit.clone());
+        let agent = Audited::new(Budget::new(Deadline::new(Lent::new(&codex)), bounds), audit.clone());
         let agent = Admission::new(agent, admission, Arc::clone(&metrics) as _);
         let agent = Arc::new(Record::new(agent, counter));
         let (responses, conversations) = (Arc::clone(&kept) as _, Arc::clone(&kept) as _);

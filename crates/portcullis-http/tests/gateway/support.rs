@@ -94,19 +94,22 @@ impl TestGate {
         let dir = camino_tempfile::tempdir().unwrap();
         let model = ModelServer::start().await.unwrap();
         let provider = if options.openai { Provider::OpenAi } else { custom(&model, options.stream_retries) };
-        let agent = Arc::new(Codex::start(CodexSettings {
-            binary: pinned_codex().await,
-            workers_dir: dir.path().join("workers"),
-            login_home: dir.path().join("codex"),
-            provider,
-            model: "gpt-5.5".to_owned(),
-            models: vec!["gpt-5.5".to_owned(), "house-model".to_owned()],
-            turns: options.turns,
-            stop_grace: Duration::from_secs(2),
-            // How cells hold is another suite; this one is about what goes over the wires.
-            confinement: Confinement::Off,
-            hands: None,
-        }));
+        let agent = Arc::new(Codex::start(
+            CodexSettings {
+                binary: pinned_codex().await,
+                workers_dir: dir.path().join("workers"),
+                login_home: dir.path().join("codex"),
+                provider,
+                model: "gpt-5.5".to_owned(),
+                models: vec!["gpt-5.5".to_owned(), "house-model".to_owned()],
+                turns: options.turns,
+                stop_grace: Duration::from_secs(2),
+                // How cells hold is another suite; this one is about what goes over the wires.
+                confinement: Confinement::Off,
+                hands: None,
+            },
+            Arc::new(Audit::off()),
+        ));
         let store = KeyStore::open(dir.path()).unwrap();
         let key = store.create("test", &options.grant, jiff::Timestamp::now()).unwrap();
         let settings = settings(&options);

@@ -42,6 +42,8 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
             deadline: reader.value("turn.deadline"),
             first_event: reader.value("turn.first_event"),
             parked: reader.value("turn.parked"),
+            steps: reader.value("turn.steps"),
+            tokens: reader.value("turn.tokens"),
         },
         confine: Confine {
             level: reader.value("confine.level"),

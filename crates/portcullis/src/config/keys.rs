@@ -96,6 +96,18 @@ pub(super) static KEYS: &[Key] = &[
         "How long a turn waits for the results of the client's tools.",
     ),
     key(
+        "turn.steps",
+        "count",
+        Text("200"),
+        "How many answers a model may give in a turn with hands, before the turn is ended.",
+    ),
+    key(
+        "turn.tokens",
+        "count",
+        Text("1000000"),
+        "How many tokens a turn with hands may take, read and written.",
+    ),
+    key(
         "confine.level",
         "`best`, `namespaces`, `landlock`, `bare` or `off`",
         Text("best"),

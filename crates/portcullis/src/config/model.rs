@@ -101,6 +101,10 @@ pub(crate) struct Turn {
     pub(crate) first_event: Duration,
     /// While it waits for the results of the client's tools.
     pub(crate) parked: Duration,
+    /// Of a turn with hands.
+    pub(crate) steps: NonZeroUsize,
+    /// Of a turn with hands.
+    pub(crate) tokens: NonZeroUsize,
 }
 
 /// `[confine]`: what is built around workers.

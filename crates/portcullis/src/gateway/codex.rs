@@ -2,10 +2,9 @@
 
 use anyhow::{Context as _, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
-use portcullis_codex::{CodexBinary, PINNED_VERSION, Provider, Settings};
+use portcullis_codex::{CodexBinary, Confinement, HandsSettings, PINNED_VERSION, Provider, Settings};
 use std::time::Duration;
 
-use super::confinement::Confined;
 use super::state::StateDir;
 use crate::config::Config;
 use crate::environment::Environment;
@@ -42,7 +41,8 @@ pub(super) fn settings(
     state: &StateDir,
     binary: CodexBinary,
     provider: Provider,
-    confined: Confined,
+    confinement: Confinement,
+    hands: Option<HandsSettings>,
 ) -> Settings {
     let mut models: Vec<_> = config.aliases.values().map(|alias| alias.model.clone()).collect();
     models.push(config.codex.model.clone());
@@ -57,8 +57,8 @@ pub(super) fn settings(
         models,
         turns: config.limits.turns.get(),
         stop_grace: STOP_GRACE,
-        confinement: confined.confinement,
-        hands: confined.hands,
+        confinement,
+        hands,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use camino::Utf8Path;
+use portcullis_agent::Approvals;
 use portcullis_codex::{Cells, CodexBinary, Confinement, HandsBounds, HandsSettings, Users};
 use portcullis_confine::{Level, Missing, Refusal, Support, User};
 use portcullis_workspaces::{Bound, Workspaces};
@@ -20,8 +21,8 @@ const LAUNCHER: &str = "/proc/self/exe";
 pub(crate) struct Confined {
     /// For the agent.
     pub(crate) confinement: Confinement,
-    /// `None` where there are none.
-    pub(crate) hands: Option<HandsSettings>,
+    /// Whether there can be hands.
+    pub(crate) has_hands: bool,
     /// What is built, in one word.
     pub(crate) level: &'static str,
     /// What could not be had.
@@ -42,7 +43,7 @@ pub(crate) async fn decide(config: &Config, binary: &CodexBinary) -> anyhow::Res
         }
         return Ok(Confined {
             confinement: Confinement::Off,
-            hands: None,
+            has_hands: false,
             level: "off",
             missing: Vec::new(),
             refused: Vec::new(),
@@ -55,13 +56,12 @@ pub(crate) async fn decide(config: &Config, binary: &CodexBinary) -> anyhow::Res
             .await;
     let (level, missing, refused) = choose(config.confine.level, support)?;
     let cells = Cells { launcher: launcher.to_owned(), level, users };
-    let has_hands = level >= Level::Landlock;
     if level < Level::Namespaces && is_root {
         let_through(&config.state.dir)?;
     }
     Ok(Confined {
         confinement: Confinement::Cells(cells),
-        hands: has_hands.then(|| hands(config)),
+        has_hands: level >= Level::Landlock,
         level: word(level),
         missing,
         refused,
@@ -145,9 +145,11 @@ fn word(level: Level) -> &'static str {
     }
 }
 
-fn hands(config: &Config) -> HandsSettings {
-    HandsSettings {
+/// How hands are made, where there can be any.
+pub(super) fn hands(config: &Config, confined: &Confined, approvals: &Approvals) -> Option<HandsSettings> {
+    confined.has_hands.then(|| HandsSettings {
         workspaces: Arc::new(workspaces(config)),
+        approvals: approvals.clone(),
         bounds: HandsBounds {
             processes: config.hands.processes.get() as u64,
             memory: config.hands.memory.bytes(),
@@ -157,5 +159,5 @@ fn hands(config: &Config) -> HandsSettings {
         },
         spares: usize::try_from(config.hands.spares).unwrap_or(usize::MAX),
         idle: config.hands.idle,
-    }
+    })
 }

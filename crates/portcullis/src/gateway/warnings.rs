@@ -237,7 +237,7 @@ mod tests {
             is_root,
             confined: &Confined {
                 confinement: Confinement::Off,
-                hands: None,
+                has_hands: false,
                 level: "namespaces",
                 missing: Vec::new(),
                 refused: Vec::new(),

@@ -9,9 +9,10 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::Utf8TempDir;
 use portcullis_agent::{
-    Agent as _, Author, HistoryItem, Message, Outcome, Part, Place, PrincipalId, Profile, ReasoningSummary,
-    Turn, TurnEvent, TurnOptions, TurnRequest,
+    Agent as _, ApprovalPolicies, ApprovalPolicy, Approvals, Author, HistoryItem, Message, Outcome, Part,
+    Place, PrincipalId, Profile, ReasoningSummary, Turn, TurnEvent, TurnOptions, TurnRequest,
 };
+use portcullis_audit::Audit;
 use portcullis_codex::{
     Cells, Codex, CodexBinary, Confinement, CustomProvider, HandsBounds, HandsSettings, Provider, Settings,
     Users,
@@ -29,9 +30,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 const MIB: u64 = 1 << 20;
 
 pub(crate) struct Bench {
-    pub(crate) codex: Codex,
+    codex: Arc<Codex>,
     pub(crate) model: ModelServer,
     pub(crate) workspaces: Arc<Workspaces>,
+    pub(crate) approvals: Approvals,
     dir: Utf8TempDir,
 }
 
@@ -50,6 +52,13 @@ impl Bench {
 
     /// With workspaces of at most so many bytes.
     pub(crate) async fn with(level: Level, bytes: u64) -> Self {
+        Self::asking(level, bytes, ApprovalPolicy::Decline).await
+    }
+
+    /// With somebody or nobody to ask in the profile `work`.
+    pub(crate) async fn asking(level: Level, bytes: u64, work: ApprovalPolicy) -> Self {
+        let policies = ApprovalPolicies { read: ApprovalPolicy::Decline, work };
+        let approvals = Approvals::new(policies, 8, PATIENCE, Arc::new(Audit::off()));
         let launcher =
             Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/codex/node_modules/.bin/codex");
         let binary =
@@ -74,45 +83,49 @@ impl Bench {
         let bound = Bound { bytes, files: 1000, free: 0 };
         let workspaces =
             Arc::new(Workspaces::new(dir.path().join("workspaces"), bound, Duration::from_hours(1)));
-        let codex = Codex::start(Settings {
-            binary,
-            workers_dir: dir.path().join("workers"),
-            login_home,
-            provider: Provider::Custom(CustomProvider {
-                name: "lab".to_owned(),
-                base_url: model.base_url(),
-                requires_openai_auth: false,
-                key: Some(SecretString::from(SECRET)),
-                supports_websockets: false,
-                request_max_retries: Some(0),
-                stream_max_retries: Some(0),
-                stream_idle_timeout: None,
-                http_headers: BTreeMap::new(),
-                query_params: BTreeMap::new(),
-            }),
-            model: "gpt-5.5".to_owned(),
-            models: vec!["gpt-5.5".to_owned()],
-            turns: 8,
-            stop_grace: Duration::from_secs(2),
-            confinement: Confinement::Cells(Cells {
-                launcher: env!("CARGO_BIN_EXE_portcullis").into(),
-                level,
-                users,
-            }),
-            hands: Some(HandsSettings {
-                workspaces: Arc::clone(&workspaces),
-                bounds: HandsBounds {
-                    processes: 64,
-                    memory: 256 * MIB,
-                    file: 32 * MIB,
-                    tmp: 16 * MIB,
-                    paths: Vec::new(),
-                },
-                spares: 2,
-                idle: Duration::from_mins(1),
-            }),
-        });
-        Self { codex, model, workspaces, dir }
+        let codex = Arc::new(Codex::start(
+            Settings {
+                binary,
+                workers_dir: dir.path().join("workers"),
+                login_home,
+                provider: Provider::Custom(CustomProvider {
+                    name: "lab".to_owned(),
+                    base_url: model.base_url(),
+                    requires_openai_auth: false,
+                    key: Some(SecretString::from(SECRET)),
+                    supports_websockets: false,
+                    request_max_retries: Some(0),
+                    stream_max_retries: Some(0),
+                    stream_idle_timeout: None,
+                    http_headers: BTreeMap::new(),
+                    query_params: BTreeMap::new(),
+                }),
+                model: "gpt-5.5".to_owned(),
+                models: vec!["gpt-5.5".to_owned()],
+                turns: 8,
+                stop_grace: Duration::from_secs(2),
+                confinement: Confinement::Cells(Cells {
+                    launcher: env!("CARGO_BIN_EXE_portcullis").into(),
+                    level,
+                    users,
+                }),
+                hands: Some(HandsSettings {
+                    workspaces: Arc::clone(&workspaces),
+                    bounds: HandsBounds {
+                        processes: 64,
+                        memory: 256 * MIB,
+                        file: 32 * MIB,
+                        tmp: 16 * MIB,
+                        paths: Vec::new(),
+                    },
+                    approvals: approvals.clone(),
+                    spares: 2,
+                    idle: Duration::from_mins(1),
+                }),
+            },
+            Arc::new(Audit::off()),
+        ));
+        Self { codex, model, workspaces, approvals, dir }
     }
 
     /// A place that every user can walk to.
@@ -127,29 +140,13 @@ impl Bench {
         self.dir.path()
     }
 
+    /// The agent, for wrappers.
+    pub(crate) fn codex(&self) -> Arc<Codex> {
+        Arc::clone(&self.codex)
+    }
+
     pub(crate) async fn start_turn(&self, principal: &str, profile: Profile) -> Turn {
-        let request = TurnRequest {
-            request: "req".into(),
-            principal: PrincipalId::from(principal),
-            profile,
-            history: vec![HistoryItem::Message(Message {
-                author: Author::User,
-                parts: vec![Part::Text("Do it.".to_owned())],
-            })],
-            tools: Vec::new(),
-            options: TurnOptions {
-                model: "gpt-5.5".into(),
-                effort: None,
-                summary: ReasoningSummary::Default,
-                verbosity: None,
-                service_tier: None,
-                output_schema: None,
-                deadline: PATIENCE,
-            },
-            picture: None,
-            place: Place::default(),
-        };
-        self.codex.start_turn(request).await.unwrap()
+        self.codex.start_turn(request(principal, profile)).await.unwrap()
     }
 
     /// Lets the model make these calls, one per step, and returns what it was told of each, and the turn's events.
@@ -179,7 +176,7 @@ impl Bench {
     }
 
     pub(crate) async fn finish(self) {
-        self.codex.shutdown().await;
+        Arc::into_inner(self.codex).expect("nobody else holds it").shutdown().await;
         assert_eq!(self.model.unused_answers(), 0, "the model was not asked for everything");
         self.model.shutdown().await;
     }
@@ -212,4 +209,29 @@ pub(crate) fn call(id: &str, tool: &str, arguments: &Value) -> Answer {
 /// A command of the model.
 pub(crate) fn run(command: &str) -> (&'static str, Value) {
     ("exec_command", json!({"cmd": command, "yield_time_ms": 20_000}))
+}
+
+/// A turn that is asked to do something.
+pub(crate) fn request(principal: &str, profile: Profile) -> TurnRequest {
+    TurnRequest {
+        request: "req".into(),
+        principal: PrincipalId::from(principal),
+        profile,
+        history: vec![HistoryItem::Message(Message {
+            author: Author::User,
+            parts: vec![Part::Text("Do it.".to_owned())],
+        })],
+        tools: Vec::new(),
+        options: TurnOptions {
+            model: "gpt-5.5".into(),
+            effort: None,
+            summary: ReasoningSummary::Default,
+            verbosity: None,
+            service_tier: None,
+            output_schema: None,
+            deadline: PATIENCE,
+        },
+        picture: None,
+        place: Place::default(),
+    }
 }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use camino::Utf8Path;
-use portcullis_agent::{ActionStatus, ErrorKind, Item, Outcome, Profile, TurnEvent};
+use portcullis_agent::{
+    ActionStatus, Agent as _, ApprovalPolicy, Budget, ErrorKind, Item, Outcome, Profile, TurnBounds,
+    TurnEvent,
+};
 use portcullis_confine::Level;
 use portcullis_lab::Answer;
 use serde_json::json;
 
-use crate::support::{Bench, PATIENCE, call, run};
+use crate::support::{Bench, PATIENCE, call, request, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_works_in_a_workspace_of_its_principal() {
@@ -115,6 +118,54 @@ async fn a_workspace_that_grows_too_large_ends_its_turn() {
         }
     }
     drop(turn);
+    bench.finish().await;
+}
+
+/// With `ask` every command waits for the operator, and does not run without a yes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_is_asked() {
+    let bench = Bench::asking(Level::Namespaces, 8 << 20, ApprovalPolicy::Ask).await;
+    for (yes, expected) in [(true, "did it"), (false, "rejected")] {
+        let operator = async {
+            loop {
+                if let Some(waiting) = bench.approvals.waiting().first() {
+                    assert!(waiting.question.about.contains("did it"), "{waiting:?}");
+                    assert_eq!(waiting.question.principal.as_str(), "k1:one");
+                    return bench.approvals.take(waiting.id.as_str()).unwrap().answer(yes);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let calls = [run("touch made && echo did it")];
+        let ((told, _), heard) = tokio::join!(bench.play("k1:one", Profile::Work, &calls), operator);
+        assert!(heard && told[0].contains(expected), "{yes}: {told:?}");
+    }
+    bench.finish().await;
+}
+
+/// A model that never stops is stopped, and its command with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_is_ended_by_its_budget() {
+    let bench = Bench::start(Level::Namespaces).await;
+    bench.model.respond_with(|received| {
+        let (tool, arguments) = run("true");
+        call(&format!("call_{}", received.input().len()), tool, &arguments)
+    });
+    let turn = Budget::new(bench.codex(), TurnBounds { steps: 5, tokens: u64::MAX })
+        .start_turn(request("k1:one", Profile::Work))
+        .await;
+    let mut turn = turn.unwrap();
+    let mut last = None;
+    while let Some(event) = turn.next().await {
+        last = Some(event);
+    }
+    assert!(
+        matches!(&last, Some(TurnEvent::Ended(Outcome::Failed(error))) if error.kind == ErrorKind::OverBudget { what: "steps" }),
+        "{last:?}"
+    );
+    drop(turn);
+    let asked = bench.model.requests().len();
+    assert!((6..12).contains(&asked), "the model was asked {asked} times");
     bench.finish().await;
 }
 
