@@ -170,7 +170,8 @@ async fn greet(stream: TcpStream, offers: &Offers) -> Option<(WebSocketStream<Tc
     match socket {
         Ok(socket) => Some((socket, taken?)),
         Err(error) => {
-            tracing::warn!("A connection to the hands was refused: {error}");
+            // Not louder: a brain looks for the hands of a turn that is over until it unloads the thread.
+            tracing::debug!("A connection to hands was refused: {error}");
             None
         }
     }
