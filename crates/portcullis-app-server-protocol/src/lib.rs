@@ -8,6 +8,7 @@
 
 mod envelope;
 mod notifications;
+mod pictures;
 mod requests;
 
 pub use envelope::{
@@ -19,6 +20,7 @@ pub use notifications::{
     RawResponseCompleted, RawResponseItemCompleted, ReasoningSummaryDelta, ResponseItem, StepUsage,
     SummaryText, ThreadItem, ToolCallRequest, TurnCompleted, TurnError, TurnStatus, Warning,
 };
+pub use pictures::{FunctionCallOutput, ImageFailure, ImageGeneration, InputImage, ResultBytes};
 pub use requests::{
     Account, AccountReadParams, AccountReadResponse, Approval, ApprovalDecision, ApprovalResponse,
     ClientInfo, DynamicTool, EnvironmentAddParams, EnvironmentInfoParams, InitializeCapabilities,

@@ -1,5 +1,6 @@
 //! What the app-server tells us and asks us, as far as we read it.
 
+use crate::pictures::{FunctionCallOutput, ImageGeneration};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -128,6 +129,8 @@ pub enum ThreadItem {
         #[serde(default)]
         text: String,
     },
+    /// The model drew a picture, or tried to.
+    ImageGeneration(ImageGeneration),
     /// A command of the agent's own hands.
     #[serde(rename_all = "camelCase")]
     CommandExecution {
@@ -196,6 +199,8 @@ pub struct RawResponseItemCompleted {
 pub enum ResponseItem {
     /// The model calls a function.
     FunctionCall(FunctionCall),
+    /// What a function returned.
+    FunctionCallOutput(FunctionCallOutput),
     /// The model thought.
     Reasoning(RawReasoning),
     /// Anything else.

@@ -26,7 +26,7 @@ pub(crate) fn catalog(kind: Kind, bundled: &[u8], wanted: &[String]) -> Result<V
         }
     }
     for model in models {
-        if kind == Kind::Chat {
+        if kind != Kind::Hands {
             model["shell_type"] = json!("disabled");
             model["apply_patch_tool_type"] = Value::Null;
         }

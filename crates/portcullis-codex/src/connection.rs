@@ -349,7 +349,9 @@ async fn watch_suspect(suspect: Arc<Notify>, connection: std::sync::Weak<Connect
         let Some(connection) = connection.upgrade() else { return "the connection was given up".to_owned() };
         tracing::warn!("A worker did not answer a call in time; asking whether it is still there");
         let question = AccountReadParams { refresh_token: false };
-        if connection.call_once(&question, Instant::now() + PROBE_DEADLINE, None).await.is_err() {
+        let answer = connection.call_once(&question, Instant::now() + PROBE_DEADLINE, None).await;
+        // A refusal is an answer: Codex asks the login's service, which may be away.
+        if matches!(answer, Err(CallError::Late { .. } | CallError::Gone { .. })) {
             return "the app-server does not answer any more".to_owned();
         }
     }

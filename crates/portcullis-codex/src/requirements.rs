@@ -27,10 +27,15 @@ pub(crate) fn requirements(kind: Kind) -> String {
         shell_snapshot = false
     };
     let policies: &[&str] = match kind {
-        Kind::Chat => &["never"],
+        Kind::Chat | Kind::Drawing => &["never"],
         // With approvals Codex asks before every command.
         Kind::Hands => &["never", "untrusted"],
     };
+    if kind == Kind::Drawing
+        && let Some(toml::Value::Table(features)) = table.get_mut("features")
+    {
+        features.insert("image_generation".to_owned(), true.into());
+    }
     table.insert("allowed_approval_policies".to_owned(), policies.to_vec().into());
     toml::to_string(&table).expect("a table of plain values is always TOML")
 }

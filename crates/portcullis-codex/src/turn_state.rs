@@ -13,6 +13,7 @@ use portcullis_app_server_protocol::{
 use serde_json::value::RawValue;
 
 use crate::errors::turn_error;
+use crate::picture_state::PictureState;
 use crate::tools::is_callers;
 
 /// How much text one turn may bring, in bytes. A model that never stops must not fill the gateway's memory: whoever
@@ -37,6 +38,8 @@ pub(crate) struct TurnState {
     /// A message that was begun and of which nothing has come.
     unsaid: Option<String>,
     last_error: Option<AgentError>,
+    /// The turn is to make a picture.
+    picture: Option<PictureState>,
 }
 
 /// Codex passes on nothing of a refusal but that a message was begun (measured on 0.169.0): no delta, no item,
@@ -49,8 +52,20 @@ impl TurnState {
         Self { offered: tools.into_iter().collect(), ..Self::default() }
     }
 
+    /// A turn that is to make a picture.
+    pub(crate) fn drawing(picture: PictureState) -> Self {
+        Self { picture: Some(picture), ..Self::default() }
+    }
+
     /// What a notification of this turn means.
     pub(crate) fn on(&mut self, notification: Notification, emit: &mut dyn FnMut(TurnEvent)) {
+        let notification = match &mut self.picture {
+            Some(picture) => match picture.on(notification, emit) {
+                Some(notification) => notification,
+                None => return,
+            },
+            None => notification,
+        };
         match notification {
             Notification::AgentMessageDelta(d) => {
                 self.delta(d.item_id, DeltaKind::Message, d.delta, emit);
@@ -78,7 +93,7 @@ impl TurnState {
                     summary: raw.summary.into_iter().map(|part| part.text).collect(),
                     encrypted: raw.encrypted_content,
                 }))),
-                ResponseItem::Other => {}
+                ResponseItem::FunctionCallOutput(_) | ResponseItem::Other => {}
             },
             Notification::RawResponseCompleted(step) => {
                 self.step_over = true;
@@ -201,7 +216,7 @@ fn emit_action(item: ThreadItem, emit: &mut dyn FnMut(TurnEvent)) {
                 .collect(),
             status: action_status(&status),
         }),
-        ThreadItem::AgentMessage { .. } | ThreadItem::Other => return,
+        ThreadItem::AgentMessage { .. } | ThreadItem::ImageGeneration(_) | ThreadItem::Other => return,
     };
     emit(TurnEvent::ItemCompleted(item));
 }

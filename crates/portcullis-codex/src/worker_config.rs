@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Chat,
     /// Turns whose model has hands: commands and files, in a cell that somebody else builds.
     Hands,
+    /// Turns that make a picture: the model has the one function that does, and nothing else.
+    Drawing,
 }
 
 /// The whole configuration of a worker.
@@ -25,6 +27,7 @@ pub(crate) fn worker_config(kind: Kind, provider: &Provider, model: &str, catalo
     let of_kind = match kind {
         Kind::Chat => without_hands(),
         Kind::Hands => with_hands(),
+        Kind::Drawing => drawing(),
     };
     merge(&mut config, of_kind);
     config.insert("model".to_owned(), model.into());
@@ -157,6 +160,16 @@ fn without_hands() -> Table {
         unified_exec = false
         view_image = false
     }
+}
+
+fn drawing() -> Table {
+    let mut config = without_hands();
+    let draws = toml::toml! {
+        [features]
+        image_generation = true
+    };
+    merge(&mut config, draws);
+    config
 }
 
 /// Codex's own tools for commands and files. They run where the thread's environment is, and only there.

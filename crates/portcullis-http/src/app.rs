@@ -9,9 +9,11 @@ use portcullis_agent::{Agent, Approvals, Profile};
 use portcullis_audit::Audit;
 use portcullis_openai::chat;
 use portcullis_store::{Conversations, Responses};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::images::{Pictures, Studio};
 use crate::metrics::Metrics;
 use crate::parked::{ParkedTurns, Parking};
 use crate::remote_images::RemoteImages;
@@ -37,6 +39,10 @@ pub struct Gateway {
     pub conversations: Arc<dyn Conversations>,
     /// What is counted; the same that counts the agent's turns.
     pub metrics: Arc<Metrics>,
+    /// How pictures are made, if they are.
+    pub pictures: Option<Pictures>,
+    /// A second listener for the same routes.
+    pub also_on: Option<TcpListener>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -102,6 +108,8 @@ pub(crate) struct App {
     pub(crate) responses: Arc<dyn Responses>,
     pub(crate) conversations: Arc<dyn Conversations>,
     pub(crate) remote_images: RemoteImages,
+    /// Who draws, if somebody does.
+    pub(crate) studio: Option<Arc<Studio>>,
     /// The responses that run now.
     pub(crate) live: LiveResponses,
     /// Their tasks, which the end of the gateway waits for.

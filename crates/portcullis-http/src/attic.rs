@@ -41,6 +41,13 @@ pub(crate) async fn keep_clean(app: Arc<App>) {
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;
+        if let Some(shelf) = app.studio.as_ref().and_then(|studio| studio.shelf.clone()) {
+            // A few files at most; reading the clock is the most of it.
+            let expired = tokio::task::spawn_blocking(move || shelf.expire(std::time::Instant::now()));
+            if expired.await.is_err() {
+                tracing::error!("Old pictures could not be removed");
+            }
+        }
         let keep = app.settings.keep;
         let age = jiff::SignedDuration::try_from(keep.age).unwrap_or(jiff::SignedDuration::MAX);
         let Ok(before) = jiff::Timestamp::now().checked_sub(age) else { continue };

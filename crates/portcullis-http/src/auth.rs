@@ -21,6 +21,8 @@ use crate::rates;
 /// On a request: no more than this profile. On an answer: the profile of its turn.
 const PROFILE: HeaderName = HeaderName::from_static("x-portcullis-profile");
 
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 /// An authenticated caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
@@ -61,13 +63,15 @@ async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Re
 
 impl Caller {
     fn of(door: &Door, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let audit = &door.app.audit;
         let unknown = |error: ApiError| {
             audit.refused(Refusal::unauthenticated());
             error
         };
-        let key = value.and_then(bearer).ok_or_else(|| unknown(ApiError::unauthenticated()))?;
+        // Image plug-ins send the key in a header of its own.
+        let key = text(&header::AUTHORIZATION).and_then(bearer).or(text(&API_KEY).map(str::trim));
+        let key = key.ok_or_else(|| unknown(ApiError::unauthenticated()))?;
         let known = door.app.keys.authenticate(key, jiff::Timestamp::now());
         let principal = known.map_err(|why| match why {
             Unauthenticated::NotValid => unknown(ApiError::unauthenticated()),

@@ -52,7 +52,7 @@ impl ApiError {
         self
     }
 
-    fn permanent(mut self) -> Self {
+    pub(crate) fn permanent(mut self) -> Self {
         self.permanent = true;
         self
     }
@@ -180,6 +180,53 @@ impl ApiError {
     pub(crate) fn wrong_method() -> Self {
         let message = "This URL does not know that method.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, INVALID, "method_not_allowed", message)
+    }
+
+    pub(crate) fn no_pictures_here() -> Self {
+        let message =
+            "This gateway makes no pictures: its operator has not chosen who would ([images] backend).";
+        Self::new(StatusCode::NOT_FOUND, INVALID, "images_not_available", message).permanent()
+    }
+
+    pub(crate) fn no_variations() -> Self {
+        let message =
+            "No model makes variations any more. POST /v1/images/edits makes a picture from a picture.";
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "unsupported_endpoint", message).permanent()
+    }
+
+    /// Something came that is no picture, or nothing.
+    pub(crate) fn no_picture(what: &str) -> Self {
+        let what = what.to_owned();
+        Self {
+            message: what.into(),
+            ..Self::new(StatusCode::BAD_GATEWAY, "server_error", "no_image_generated", "")
+        }
+        .permanent()
+    }
+
+    pub(crate) fn size_not_honoured(width: u32, height: u32) -> Self {
+        let message = format!(
+            "A picture of {width}x{height} came instead of the size that was asked for, and is not delivered."
+        );
+        Self {
+            message: message.into(),
+            param: Some("size".to_owned()),
+            ..Self::new(StatusCode::BAD_GATEWAY, "server_error", "size_not_honored", "")
+        }
+        .permanent()
+    }
+
+    pub(crate) fn not_kept() -> Self {
+        let message = "The picture could not be kept. Ask for 'b64_json', or try again later.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "not_kept", message).permanent()
+    }
+
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    pub(crate) fn with_code(self, code: &'static str) -> Self {
+        Self { code: Some(code.into()), ..self }
     }
 
     pub(crate) fn shutting_down() -> Self {
@@ -389,6 +436,8 @@ impl IntoResponse for ApiError {
         if self.permanent {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
+        // For routes that say the same in another contract's words.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod choices;
 mod error;
+mod images;
 mod metrics;
 mod model_names;
 mod parked;
@@ -22,6 +23,7 @@ mod server;
 mod sse;
 
 pub use app::{Alias, Gateway, Keep, Settings};
+pub use images::{Backend, PictureSettings, Pictures, SizePolicy};
 pub use metrics::Metrics;
 pub use parked::Parking;
 pub use server::{bind, serve};

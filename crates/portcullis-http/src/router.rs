@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use portcullis_access::Scope;
@@ -12,6 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::auth::behind;
 use crate::error::ApiError;
+use crate::images::{plugin_routes, routes as images};
 use crate::request_id::identify;
 use crate::routes::{approvals, chat, conversations, health, models, responses};
 
@@ -41,12 +42,27 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let operator = Router::new()
         .route("/v1/approvals", get(approvals::list))
         .route("/v1/approvals/{id}", post(approvals::decide));
+    let pictures = Router::new()
+        .route("/v1/images", get(images::list))
+        .route("/v1/images/generations", post(images::generations))
+        .route("/v1/images/edits", post(images::edits))
+        .route("/v1/images/variations", post(images::variations));
+    // What image plug-ins know, with codes of their own.
+    let plugins = Router::new()
+        .route("/v1/capabilities", get(plugin_routes::capabilities))
+        .route("/v1/images/generate", post(plugin_routes::generate))
+        .route("/v1/images/{id}/file", get(images::file).delete(images::delete));
     let metrics = Router::new().route("/metrics", get(health::metrics));
-    let without_key = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready));
+    let without_key = Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/healthz", get(plugin_routes::health));
 
     Router::new()
         .merge(behind(&app, Scope::Inference, inference))
         .merge(behind(&app, Scope::Operator, operator))
+        .merge(behind(&app, Scope::Images, pictures))
+        .merge(behind(&app, Scope::Images, plugins).route_layer(map_response(plugin_routes::as_the_contract)))
         .merge(behind(&app, Scope::Metrics, metrics))
         .merge(without_key)
         .fallback(|| async { ApiError::unknown_url() })

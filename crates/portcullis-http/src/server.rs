@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Gateway};
 use crate::attic;
+use crate::images::Studio;
 use crate::parked::ParkedTurns;
 use crate::rates::Charged;
 use crate::remote_images::RemoteImages;
@@ -42,8 +43,19 @@ pub async fn serve(
     stop: CancellationToken,
     drain: Duration,
 ) -> std::io::Result<()> {
-    let Gateway { agent, keys, audit, approvals, settings, warnings, responses, conversations, metrics } =
-        gateway;
+    let Gateway {
+        agent,
+        keys,
+        audit,
+        approvals,
+        settings,
+        warnings,
+        responses,
+        conversations,
+        metrics,
+        pictures,
+        also_on,
+    } = gateway;
     let ending = CancellationToken::new();
     let parked = ParkedTurns::new(settings.parking, Arc::clone(&metrics));
     let (draining, ending_of_app) = (stop.clone(), ending.clone());
@@ -63,6 +75,7 @@ pub async fn serve(
         responses,
         conversations,
         remote_images,
+        studio: pictures.map(|pictures| Arc::new(Studio::new(pictures))),
         live,
         tasks,
         draining,
@@ -77,7 +90,7 @@ pub async fn serve(
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, also_on.as_ref()) => accepted,
             _tick = sweep.tick() => {
                 app.parked.give_up_late(Instant::now());
                 continue;
@@ -95,7 +108,7 @@ pub async fn serve(
             }
         }
     }
-    drop(listener);
+    drop((listener, also_on));
     // Their callers can come back only to another gateway, which replays the conversation.
     app.parked.give_up_all();
     connections.close();
@@ -117,6 +130,20 @@ pub async fn serve(
         }
     }
     Ok(())
+}
+
+/// The next connection on either. Cancel safe.
+async fn accept(
+    listener: &TcpListener,
+    also_on: Option<&TcpListener>,
+) -> std::io::Result<(TcpStream, SocketAddr)> {
+    match also_on {
+        None => listener.accept().await,
+        Some(also_on) => tokio::select! {
+            accepted = listener.accept() => accepted,
+            accepted = also_on.accept() => accepted,
+        },
+    }
 }
 
 async fn connection(

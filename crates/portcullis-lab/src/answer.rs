@@ -7,12 +7,13 @@ mod steps;
 
 use std::time::Duration;
 
+use base64::Engine as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
 pub use steps::Step;
 
-/// One answer to one `POST …/responses`.
+/// One answer to one `POST …/responses` or `POST …/images/…`.
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
@@ -69,12 +70,21 @@ pub struct ToolCall {
     pub name: String,
     /// The arguments as the model would write them: usually a JSON object, but any text is sent as it is.
     pub arguments: String,
+    /// Where the function stands, if not among the others.
+    pub namespace: Option<String>,
 }
 
 impl ToolCall {
     /// A call, from anything that turns into strings.
     pub fn new(call_id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
-        Self { call_id: call_id.into(), name: name.into(), arguments: arguments.into() }
+        Self { call_id: call_id.into(), name: name.into(), arguments: arguments.into(), namespace: None }
+    }
+
+    /// A call of a function that stands in a namespace.
+    #[must_use]
+    pub fn within(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
     }
 }
 
@@ -136,6 +146,13 @@ impl Answer {
     pub fn status(status: u16, body: Value) -> Self {
         let status = StatusCode::from_u16(status).expect("the script names an HTTP status");
         Self::new(Reply::Status(status, body))
+    }
+
+    /// A picture, as the Images API returns it.
+    pub fn picture(bytes: &[u8]) -> Self {
+        let data =
+            serde_json::json!([{ "b64_json": base64::engine::general_purpose::STANDARD.encode(bytes) }]);
+        Self::status(200, serde_json::json!({ "created": 1_767_225_600, "data": data }))
     }
 
     /// These events, in this order, with nothing added: for streams that no builder makes.

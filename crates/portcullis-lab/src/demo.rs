@@ -17,6 +17,8 @@ use crate::{Answer, Received, ToolCall, Usage, received::texts};
 const EVERY_WORD: Duration = Duration::from_millis(25);
 /// As much of what was asked, or of what a tool returned, as is repeated.
 const MAX_ECHO_CHARS: usize = 160;
+/// The namespace of Codex's own function that draws.
+const DRAWS: &str = "image_gen";
 /// As many tools as are named.
 const MAX_TOOLS_NAMED: usize = 8;
 /// Said once in a conversation, and recognised when it comes back as history.
@@ -25,12 +27,15 @@ const INTRODUCTION: &str =
 
 /// Answers as the demo model.
 ///
-/// In this order: a tool's output is reported; a tool that the user mentions is called; a JSON schema is satisfied;
+/// Where a function that draws is offered, it is called. Otherwise, in this order: a tool's output is reported; a tool that the user mentions is called; a JSON schema is satisfied;
 /// otherwise it says what it received. The usage is its own count of words, a rough one.
 pub fn answer(received: &Received) -> Answer {
     let schema = wanted_schema(received);
     let outputs = new_tool_outputs(received);
     let asked = received.last_user_text().unwrap_or_default();
+    if outputs.is_empty() && !received.tools_within(DRAWS).is_empty() && !asked.trim().is_empty() {
+        return draw(received, asked);
+    }
     if outputs.is_empty()
         && let Some(tool) = toolbox::mentioned(&received.tools(), asked)
     {
@@ -66,6 +71,29 @@ fn call(received: &Received, tool: &Value) -> Answer {
     let call_id = format!("call_demo_{}_{}", received.index, received.input().len());
     let usage = rough_usage(received, &arguments);
     Answer::tool_calls([ToolCall::new(call_id, name, arguments)]).every(EVERY_WORD).usage(usage)
+}
+
+/// Draws as it is told: with these references, on such a background.
+fn draw(received: &Received, asked: &str) -> Answer {
+    let told = |argument: &str| {
+        let developers = received.input().iter().filter(|item| item["role"] == "developer");
+        let mut lines = developers.flat_map(|item| texts(&item["content"])).flat_map(str::lines);
+        lines.find_map(|line| {
+            serde_json::from_str::<Value>(
+                line.strip_prefix(argument)?.split_once(" must be ")?.1.trim_start_matches("exactly "),
+            )
+            .ok()
+        })
+    };
+    let mut arguments = serde_json::json!({ "prompt": asked });
+    for argument in ["referenced_image_paths", "transparent_background"] {
+        if let Some(value) = told(argument) {
+            arguments[argument] = value;
+        }
+    }
+    let (call_id, arguments) = (format!("call_draw_{}", received.index), arguments.to_string());
+    let usage = rough_usage(received, &arguments);
+    Answer::tool_calls([ToolCall::new(call_id, "imagegen", arguments).within(DRAWS)]).usage(usage)
 }
 
 fn report(outputs: &[String]) -> String {

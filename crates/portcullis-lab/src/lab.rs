@@ -80,8 +80,32 @@ pub(crate) struct Lab {
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
+    responses: Lane,
+    pictures: Lane,
+}
+
+/// What is asked for: each has a script and a journal of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// `POST …/responses`.
+    Response,
+    /// `POST …/images/generations` and `…/edits`.
+    Picture,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
     pub(crate) script: Script,
     pub(crate) journal: Journal,
+}
+
+impl State {
+    pub(crate) fn of(&mut self, kind: Kind) -> &mut Lane {
+        match kind {
+            Kind::Response => &mut self.responses,
+            Kind::Picture => &mut self.pictures,
+        }
+    }
 }
 
 impl Lab {
@@ -94,36 +118,48 @@ impl Lab {
     /// answer however many arrive at once.
     pub(crate) fn admit(
         self: &Arc<Self>,
+        kind: Kind,
         mut received: Received,
         bytes: usize,
     ) -> (Arc<Received>, Turn, Exchange) {
         let mut state = self.state();
-        received.index = state.journal.seen();
+        let lane = state.of(kind);
+        received.index = lane.journal.seen();
         let received = Arc::new(received);
-        state.journal.add(Arc::clone(&received), bytes);
-        let turn = state.script.next();
+        lane.journal.add(Arc::clone(&received), bytes);
+        let turn = lane.script.next();
         drop(state);
         self.changed.send_replace(());
-        let exchange = Exchange { lab: Arc::clone(self), index: received.index, open: true };
+        let exchange = Exchange { lab: Arc::clone(self), kind, index: received.index, open: true };
         (received, turn, exchange)
     }
 
-    pub(crate) async fn wait_for_requests(&self, wanted: usize, limit: Duration) -> Result<(), WaitError> {
-        let arrived = || (self.state().journal.seen() >= wanted).then_some(());
+    pub(crate) async fn wait_for_requests(
+        &self,
+        kind: Kind,
+        wanted: usize,
+        limit: Duration,
+    ) -> Result<(), WaitError> {
+        let arrived = || (self.state().of(kind).journal.seen() >= wanted).then_some(());
         self.wait_for(arrived, limit).await.ok_or_else(|| WaitError::TooFewRequests {
             wanted,
-            seen: self.state().journal.seen(),
+            seen: self.state().of(kind).journal.seen(),
             waited: limit,
         })
     }
 
-    pub(crate) async fn wait_for_close(&self, index: usize, limit: Duration) -> Result<Closed, WaitError> {
-        let ended = || match self.state().journal.fate(index) {
+    pub(crate) async fn wait_for_close(
+        &self,
+        kind: Kind,
+        index: usize,
+        limit: Duration,
+    ) -> Result<Closed, WaitError> {
+        let ended = || match self.state().of(kind).journal.fate(index) {
             Fate::Closed(closed) => Some(Ok(closed)),
             Fate::Forgotten => Some(Err(WaitError::Forgotten { index })),
             Fate::Open | Fate::NotReceived => None,
         };
-        let in_vain = || match self.state().journal.fate(index) {
+        let in_vain = || match self.state().of(kind).journal.fate(index) {
             Fate::NotReceived => Err(WaitError::NotReceived { index, waited: limit }),
             _ => Err(WaitError::StillOpen { index, waited: limit }),
         };
@@ -149,6 +185,7 @@ impl Lab {
 #[derive(Debug)]
 pub(crate) struct Exchange {
     lab: Arc<Lab>,
+    kind: Kind,
     index: usize,
     open: bool,
 }
@@ -157,7 +194,7 @@ impl Exchange {
     /// Only the first end counts.
     pub(crate) fn end(&mut self, how: HowClosed) {
         if std::mem::take(&mut self.open) {
-            self.lab.state().journal.close(self.index, Closed { at: Instant::now(), how });
+            self.lab.state().of(self.kind).journal.close(self.index, Closed { at: Instant::now(), how });
             self.lab.changed.send_replace(());
         }
     }

@@ -16,10 +16,12 @@
 //! ```
 
 pub mod demo;
+pub mod draw;
 
 mod answer;
 mod journal;
 mod lab;
+mod login;
 mod playback;
 mod received;
 mod script;
@@ -28,5 +30,6 @@ mod service;
 
 pub use answer::{Answer, Step, ToolCall, Usage};
 pub use lab::{Closed, HowClosed, WaitError};
+pub use login::nobodys_login;
 pub use received::Received;
 pub use server::ModelServer;

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// One request to the server.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Which `POST …/responses` this was, from 0; for other requests, which of those.
+    /// Which `POST …/responses`, or which request for a picture, this was, from 0; for other requests, which of those.
     pub index: usize,
     /// When the whole of its body had arrived.
     pub at: Instant,
@@ -51,6 +51,16 @@ impl Received {
     /// A header's value, if it is there and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Every function of a namespace that is offered.
+    pub fn tools_within(&self, namespace: &str) -> Vec<&Value> {
+        let tools = self.body["tools"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut found = Vec::new();
+        for holder in tools.iter().filter(|tool| tool["type"] == "namespace" && tool["name"] == namespace) {
+            collect_functions(&holder["tools"], &mut found);
+        }
+        found
     }
 
     /// The model that was asked for.

@@ -12,7 +12,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use crate::{Answer, Closed, Received, WaitError, lab::Lab, service};
+use crate::{
+    Answer, Closed, Received, WaitError,
+    lab::{Kind, Lab},
+    service,
+};
 
 /// How long to wait when no connection can be accepted, say because no file descriptor is left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(20);
@@ -56,44 +60,80 @@ impl ModelServer {
 
     /// Answers the next unanswered `POST …/responses` with this. At most 4096 answers wait; one more panics.
     pub fn enqueue(&self, answer: Answer) {
-        self.lab.state().script.enqueue(answer);
+        self.lab.state().of(Kind::Response).script.enqueue(answer);
     }
 
     /// Answers with this when no answer is queued. If it panics, the client's connection breaks.
     pub fn respond_with(&self, responder: impl Fn(&Received) -> Answer + Send + Sync + 'static) {
-        self.lab.state().script.respond_with(Arc::new(responder));
+        self.lab.state().of(Kind::Response).script.respond_with(Arc::new(responder));
     }
 
     /// How many queued answers nobody has asked for yet.
     pub fn unused_answers(&self) -> usize {
-        self.lab.state().script.queued()
+        self.lab.state().of(Kind::Response).script.queued()
     }
 
     /// Every `POST …/responses` with a JSON body, in the order of arrival: the last 1024, or the last 128 MiB.
     pub fn requests(&self) -> Vec<Received> {
-        let kept = self.lab.state().journal.requests();
+        let kept = self.lab.state().of(Kind::Response).journal.requests();
         kept.into_iter().map(Arc::unwrap_or_clone).collect()
     }
 
     /// Every other request that could be read, each of which got an error: the last 64.
     pub fn other_requests(&self) -> Vec<Received> {
-        self.lab.state().journal.others()
+        self.lab.state().of(Kind::Response).journal.others()
     }
 
     /// Waits until `count` requests have come since the start, and returns [`ModelServer::requests`]. Cancel safe.
     pub async fn wait_for_requests(&self, count: usize, limit: Duration) -> Result<Vec<Received>, WaitError> {
-        self.lab.wait_for_requests(count, limit).await?;
+        self.lab.wait_for_requests(Kind::Response, count, limit).await?;
         Ok(self.requests())
     }
 
     /// Waits until the answer to request `index` has ended, and says when and how. Cancel safe.
     pub async fn wait_for_close(&self, index: usize, limit: Duration) -> Result<Closed, WaitError> {
-        self.lab.wait_for_close(index, limit).await
+        self.lab.wait_for_close(Kind::Response, index, limit).await
     }
 
     /// How many answers have begun and not ended.
     pub fn open_streams(&self) -> usize {
-        self.lab.state().journal.open()
+        self.lab.state().of(Kind::Response).journal.open()
+    }
+
+    /// Answers the next unanswered `POST …/images/…` with this. At most 4096 answers wait; one more panics.
+    pub fn enqueue_picture(&self, answer: Answer) {
+        self.lab.state().of(Kind::Picture).script.enqueue(answer);
+    }
+
+    /// Answers requests for pictures with this when no answer is queued.
+    pub fn draw_with(&self, responder: impl Fn(&Received) -> Answer + Send + Sync + 'static) {
+        self.lab.state().of(Kind::Picture).script.respond_with(Arc::new(responder));
+    }
+
+    /// Every `POST …/images/…` with a JSON body, in the order of arrival, as bounded as the others.
+    pub fn picture_requests(&self) -> Vec<Received> {
+        let kept = self.lab.state().of(Kind::Picture).journal.requests();
+        kept.into_iter().map(Arc::unwrap_or_clone).collect()
+    }
+
+    /// Waits until `count` requests for pictures have come since the start. Cancel safe.
+    pub async fn wait_for_picture_requests(
+        &self,
+        count: usize,
+        limit: Duration,
+    ) -> Result<Vec<Received>, WaitError> {
+        self.lab.wait_for_requests(Kind::Picture, count, limit).await?;
+        Ok(self.picture_requests())
+    }
+
+    /// Waits until the answer to the request for a picture `index` has ended, and says when and how. Cancel safe.
+    pub async fn wait_for_picture_close(&self, index: usize, limit: Duration) -> Result<Closed, WaitError> {
+        self.lab.wait_for_close(Kind::Picture, index, limit).await
+    }
+
+    /// How many pictures are being drawn.
+    pub fn open_pictures(&self) -> usize {
+        self.lab.state().of(Kind::Picture).journal.open()
     }
 
     /// Ends every connection at once, and waits until every task is gone.

@@ -8,7 +8,11 @@ use http_body_util::{BodyExt as _, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use crate::{HowClosed, Received, lab::Lab, playback::Playback};
+use crate::{
+    HowClosed, Received,
+    lab::{Kind, Lab},
+    playback::Playback,
+};
 
 /// The largest request body: a conversation with many images in it.
 const MAX_BODY: usize = 64 << 20;
@@ -30,9 +34,9 @@ pub(crate) async fn serve(
         Err(error) => return Err(error),
     };
     let parsed = serde_json::from_slice::<Value>(&bytes);
-    let is_response = head.method == Method::POST && head.uri.path().ends_with("/responses");
+    let kind = kind(&head.method, head.uri.path());
     let problem = match &parsed {
-        _ if !is_response => {
+        _ if kind.is_none() => {
             Some((StatusCode::NOT_FOUND, format!("lab: there is no {} {}", head.method, head.uri.path())))
         }
         Err(error) => Some((StatusCode::BAD_REQUEST, format!("lab: the request body is not JSON: {error}"))),
@@ -46,15 +50,30 @@ pub(crate) async fn serve(
         headers: head.headers,
         body: parsed.unwrap_or_default(),
     };
-    if let Some((status, message)) = problem {
-        lab.state().journal.add_other(received);
-        return Ok(refused(status, &message));
+    match (problem, kind) {
+        (None, Some(kind)) => Ok(answer(&lab, kind, received, bytes.len()).await),
+        (problem, _) => {
+            lab.state().of(Kind::Response).journal.add_other(received);
+            let (status, message) = problem.unwrap_or((StatusCode::NOT_FOUND, String::new()));
+            Ok(refused(status, &message))
+        }
     }
-    Ok(answer(&lab, received, bytes.len()).await)
 }
 
-async fn answer(lab: &Arc<Lab>, received: Received, bytes: usize) -> Response<LabBody> {
-    let (received, turn, mut exchange) = lab.admit(received, bytes);
+/// What is asked for, if it is a thing that the lab has.
+fn kind(method: &Method, path: &str) -> Option<Kind> {
+    match path {
+        _ if method != Method::POST => None,
+        path if path.ends_with("/responses") => Some(Kind::Response),
+        path if path.ends_with("/images/generations") || path.ends_with("/images/edits") => {
+            Some(Kind::Picture)
+        }
+        _ => None,
+    }
+}
+
+async fn answer(lab: &Arc<Lab>, kind: Kind, received: Received, bytes: usize) -> Response<LabBody> {
+    let (received, turn, mut exchange) = lab.admit(kind, received, bytes);
     let answer = turn.answer(&received);
     let mut response = if let Some((status, body, delay)) = answer.as_status() {
         // hyper drops this future when the client leaves, and the exchange with it.

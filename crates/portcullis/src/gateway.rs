@@ -10,6 +10,7 @@ mod confinement;
 mod http;
 mod lent;
 mod listen;
+mod pictures;
 mod state;
 mod store;
 mod upstream;
@@ -24,7 +25,7 @@ use anyhow::{Context as _, bail};
 use portcullis_access::{KeyStore, Keys};
 use portcullis_agent::{Admission, AdmissionLimits, Approvals, Budget, Deadline, Record, TurnBounds};
 use portcullis_audit::{Audit, Audited};
-use portcullis_codex::Codex;
+use portcullis_codex::{Codex, Painter};
 use portcullis_lab::ModelServer;
 use portcullis_store_sql::SqlStore;
 use tokio::net::TcpListener;
@@ -39,6 +40,7 @@ pub(crate) use state::StateDir;
 pub(crate) use upstream::KeyFileError;
 
 use self::lent::Lent;
+use self::pictures::{Artist, Studio};
 use self::warnings::Weakened;
 use crate::config::Config;
 use crate::environment::Environment;
@@ -57,6 +59,10 @@ pub(crate) struct Gateway {
     codex_version: String,
     /// The built-in model, if it is the one that is used.
     lab: Option<ModelServer>,
+    /// Who makes pictures, if somebody does.
+    studio: Option<Studio>,
+    /// The address for image plug-ins.
+    image_listener: Option<TcpListener>,
     /// Responses and conversations.
     kept: Arc<SqlStore>,
     keys: Arc<Keys>,
@@ -88,9 +94,23 @@ impl Gateway {
         let listener = listen::listen(config.http.bind).await?;
         let address = listener.local_addr().context("the listener has no address")?;
         state.listens_on(address)?;
+        let image_listener = match config.images.bind {
+            Some(address) => Some(listen::listen(address).await?),
+            None => None,
+        };
         let kept = Arc::new(store::open(config, &state).await?);
         let upstream = upstream::open(&config.provider).await?;
         let audit = audit::start(&config.audit, state.path())?;
+        let studio = pictures::open(pictures::Parts {
+            config,
+            state: &state,
+            binary: &binary,
+            confinement: &confined.confinement,
+            provider: &upstream.provider,
+            lab: upstream.lab.as_ref(),
+            base_url: format!("http://{}", listen::reachable(address)),
+        })?;
+        let image_key_file = studio.as_ref().and_then(|studio| studio.weak_key_file.as_deref());
 
         let weakened = warnings::of(&warnings::Seen {
             config,
@@ -99,7 +119,7 @@ impl Gateway {
             confined: &confined,
             binary: &binary,
             keys: &keys,
-            key_file: upstream.weak_key_file.as_deref(),
+            key_file: upstream.weak_key_file.as_deref().or(image_key_file),
         });
         for weakened in &weakened {
             warn!("{} (hint: {})", weakened.sentence(), weakened.hint());
@@ -124,6 +144,8 @@ impl Gateway {
             codex,
             codex_version,
             lab: upstream.lab,
+            studio,
+            image_listener,
             kept,
             keys,
             approvals,
@@ -149,6 +171,14 @@ impl Gateway {
         &self.codex_version
     }
 
+    /// The worker that draws, if there is one. Whoever has it for longer than the start keeps it from ending.
+    pub(crate) fn painter(&self) -> Option<Arc<Painter>> {
+        match &self.studio.as_ref()?.artist {
+            Artist::Codex(painter) => Some(Arc::clone(painter)),
+            Artist::Api(_) => None,
+        }
+    }
+
     /// Serves until a signal comes or `greet` fails, then ends every part. `greet` runs beside the serving, once.
     pub(crate) async fn run(
         self,
@@ -159,6 +189,8 @@ impl Gateway {
             listener,
             codex,
             lab,
+            studio,
+            image_listener,
             kept,
             keys,
             audit,
@@ -181,6 +213,7 @@ impl Gateway {
         let agent = Admission::new(agent, admission, Arc::clone(&metrics) as _);
         let agent = Arc::new(Record::new(agent, counter));
         let (responses, conversations) = (Arc::clone(&kept) as _, Arc::clone(&kept) as _);
+        let pictures = studio.as_ref().map(|studio| studio.pictures(Arc::clone(&metrics), audit.clone()));
         let gateway = portcullis_http::Gateway {
             agent,
             keys,
@@ -191,6 +224,8 @@ impl Gateway {
             responses,
             conversations,
             metrics,
+            pictures,
+            also_on: image_listener,
         };
         let stop = CancellationToken::new();
         let serving = portcullis_http::serve(listener, gateway, stop.clone(), DRAIN);
@@ -202,7 +237,10 @@ impl Gateway {
         };
         let ended = until_stopped(serving, greeting, &mut signals, &stop).await;
 
-        end(codex).await;
+        end(codex, Codex::shutdown).await;
+        if let Some(Studio { artist: Artist::Codex(painter), .. }) = studio {
+            end(painter, Painter::shutdown).await;
+        }
         if let Some(lab) = lab {
             lab.shutdown().await;
         }
@@ -244,14 +282,14 @@ async fn until_stopped(
     }
 }
 
-/// Ends the worker and waits until it is reaped.
-async fn end(mut codex: Arc<Codex>) {
+/// Ends a worker and waits until it is reaped.
+async fn end<W>(mut worker: Arc<W>, shutdown: impl AsyncFnOnce(W)) {
     let deadline = tokio::time::Instant::now() + LET_GO;
     loop {
-        match Arc::try_unwrap(codex) {
-            Ok(codex) => return codex.shutdown().await,
+        match Arc::try_unwrap(worker) {
+            Ok(worker) => return shutdown(worker).await,
             // After a second signal a turn may just be starting.
-            Err(shared) if tokio::time::Instant::now() < deadline => codex = shared,
+            Err(shared) if tokio::time::Instant::now() < deadline => worker = shared,
             Err(_shared) => {
                 // Its supervisor kills the group when that call is dropped, with the runtime at the latest.
                 warn!("A call still holds the worker, which is killed without being asked to end");

@@ -40,6 +40,8 @@ const MAY_USE: &[Row] = &[
     // Services.
     ("portcullis-access", &["portcullis-agent"], &[]),
     ("portcullis-audit", &["portcullis-agent"], &[]),
+    ("portcullis-images", &["portcullis-agent"], &[]),
+    ("portcullis-images-api", &["portcullis-agent"], &["portcullis-lab"]),
     // Frontends: never an adapter, but in tests.
     (
         "portcullis-http",
@@ -47,6 +49,7 @@ const MAY_USE: &[Row] = &[
             "portcullis-access",
             "portcullis-agent",
             "portcullis-audit",
+            "portcullis-images",
             "portcullis-openai",
             "portcullis-store",
         ],

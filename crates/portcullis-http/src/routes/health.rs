@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
+use portcullis_agent::Condition;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -18,7 +19,17 @@ pub(crate) async fn live() -> Json<Value> {
 
 /// Whether a turn could start now. No secrets, no paths.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
-    let readiness = app.agent.readiness().await;
+    let mut readiness = app.agent.readiness().await;
+    if let Some(studio) = &app.studio {
+        // A gateway that can not draw can still talk.
+        let pictures = studio.agent.readiness().await.conditions.into_iter();
+        for condition in pictures {
+            // What both agents share is said once.
+            if !readiness.conditions.contains(&condition) {
+                readiness.conditions.push(Condition { required: false, ..condition });
+            }
+        }
+    }
     let draining = app.draining.is_cancelled();
     let ready = readiness.ready && !draining;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

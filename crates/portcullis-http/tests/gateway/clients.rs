@@ -147,41 +147,45 @@ run! {
 }
 
 impl Client {
-    /// Runs a scenario and returns what the script says that its client saw.
     async fn run(&self, gate: &TestGate, scenario: &str) -> Value {
-        let clients = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
-        let script = clients.join(self.script);
-        let python = clients.join("python/.venv/bin/python");
-        let (program, installed) = match script.extension() {
-            Some("py") => (python.clone(), python),
-            _ => (Utf8PathBuf::from("node"), clients.join("node/node_modules/openai")),
-        };
-        assert!(installed.exists(), "{installed} is missing; `make clients` brings it");
-        let home = gate.dir().join("home");
-        std::fs::create_dir_all(&home).unwrap();
-        #[expect(clippy::disallowed_methods, reason = "a client of the gateway, no child of it")]
-        let mut command = Command::new(&program);
-        command
-            .arg(&script)
-            .arg(scenario)
-            .env_clear()
-            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", clients.join("python/.venv/bin")))
-            .env("LANG", "C.UTF-8")
-            .env("HOME", &home)
-            .env("BASE_URL", format!("{}/v1", gate.base))
-            .env("API_KEY", &gate.key)
-            .current_dir(&home)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        let done = tokio::time::timeout(LIMIT, command.output())
-            .await
-            .unwrap_or_else(|_| panic!("{} {scenario} took longer than {LIMIT:?}", self.script))
-            .unwrap_or_else(|error| panic!("{program} could not be started: {error}"));
-        let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        assert!(done.status.success(), "{} {scenario}: {}\n{out}\n{err}", self.script, done.status);
-        serde_json::from_str(out.trim_end().lines().last().unwrap_or_default())
-            .unwrap_or_else(|error| panic!("{} {scenario}: {error}\n{out}\n{err}", self.script))
+        run_script(self.script, gate, scenario).await
     }
+}
+
+/// Runs a scenario of a script and returns what the script says that its client saw.
+pub(crate) async fn run_script(script_name: &str, gate: &TestGate, scenario: &str) -> Value {
+    let clients = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
+    let script = clients.join(script_name);
+    let python = clients.join("python/.venv/bin/python");
+    let (program, installed) = match script.extension() {
+        Some("py") => (python.clone(), python),
+        _ => (Utf8PathBuf::from("node"), clients.join("node/node_modules/openai")),
+    };
+    assert!(installed.exists(), "{installed} is missing; `make clients` brings it");
+    let home = gate.dir().join("home");
+    std::fs::create_dir_all(&home).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a client of the gateway, no child of it")]
+    let mut command = Command::new(&program);
+    command
+        .arg(&script)
+        .arg(scenario)
+        .env_clear()
+        .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", clients.join("python/.venv/bin")))
+        .env("LANG", "C.UTF-8")
+        .env("HOME", &home)
+        .env("BASE_URL", format!("{}/v1", gate.base))
+        .env("API_KEY", &gate.key)
+        .current_dir(&home)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let done = tokio::time::timeout(LIMIT, command.output())
+        .await
+        .unwrap_or_else(|_| panic!("{} {scenario} took longer than {LIMIT:?}", script_name))
+        .unwrap_or_else(|error| panic!("{program} could not be started: {error}"));
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{} {scenario}: {}\n{out}\n{err}", script_name, done.status);
+    serde_json::from_str(out.trim_end().lines().last().unwrap_or_default())
+        .unwrap_or_else(|error| panic!("{} {scenario}: {error}\n{out}\n{err}", script_name))
 }
 
 async fn hello(client: &Client, scenario: &str, answer: Answer) -> Value {

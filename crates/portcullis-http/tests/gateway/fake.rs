@@ -146,6 +146,8 @@ impl FakeGate {
         let policies = ApprovalPolicies { work: ApprovalPolicy::Ask, ..ApprovalPolicies::default() };
         let approvals = Approvals::new(policies, 8, Duration::from_mins(1), Arc::new(audit.clone()));
         let gateway = Gateway {
+            also_on: None,
+            pictures: None,
             agent: Arc::new(Admission::new(
                 Lent(Arc::clone(&agent)),
                 options.admission,

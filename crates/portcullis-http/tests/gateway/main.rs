@@ -8,6 +8,8 @@ mod codex_client;
 mod fake;
 mod faults;
 mod grants;
+mod image_clients;
+mod images;
 mod operator;
 mod overload;
 mod responses;

@@ -8,9 +8,13 @@ use portcullis_access::{Grant, KeyStore, Keys};
 use portcullis_agent::{AdmissionLimits, ApprovalPolicies, Approvals, Deadline, Profile, Record};
 use portcullis_audit::Audit;
 use portcullis_codex::{
-    Codex, CodexBinary, Confinement, CustomProvider, Provider, Settings as CodexSettings,
+    Codex, CodexBinary, Confinement, CustomProvider, MOST_REFERENCES, Painter, PainterSettings, Provider,
+    Settings as CodexSettings,
 };
-use portcullis_http::{Alias, Gateway, Keep, Metrics, Parking, Settings};
+use portcullis_http::{
+    Alias, Backend, Gateway, Keep, Metrics, Parking, PictureSettings, Pictures, Settings, SizePolicy,
+};
+use portcullis_images::{Shelf, ShelfLimits};
 use portcullis_lab::ModelServer;
 use portcullis_openai::chat;
 use portcullis_store::Memory;
@@ -26,6 +30,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct TestGate {
     pub(crate) model: ModelServer,
     pub(crate) agent: Arc<Codex>,
+    /// Who draws, where the test wants pictures.
+    pub(crate) painter: Option<Arc<Painter>>,
     pub(crate) base: String,
     pub(crate) key: String,
     pub(crate) client: reqwest::Client,
@@ -53,6 +59,15 @@ pub(crate) struct Options {
     pub(crate) admission: AdmissionLimits,
     /// What the test's key may do.
     pub(crate) grant: Grant,
+    /// Pictures, and where they are kept.
+    pub(crate) pictures: Option<Keeping>,
+}
+
+/// Whether pictures are kept.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Keeping {
+    On,
+    Off,
 }
 
 impl Default for Options {
@@ -74,6 +89,7 @@ impl Default for Options {
                 wait: Duration::from_secs(10),
             },
             grant: Grant::default(),
+            pictures: None,
         }
     }
 }
@@ -115,7 +131,33 @@ impl TestGate {
         let settings = settings(&options);
         let metrics = Arc::new(Metrics::default());
         let counter = Arc::clone(&metrics);
+        let listener = portcullis_http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let painter = match options.pictures {
+            Some(_) => Some(painter(&model, dir.path()).await),
+            None => None,
+        };
+        let keeping = options.pictures.filter(|keeping| *keeping == Keeping::On);
+        let shelf = keeping.map(|_| shelf(dir.path()));
+        let pictures = painter.clone().map(|painter| Pictures {
+            agent: Arc::new(Record::new(Deadline::new(painter), Arc::clone(&metrics) as _)),
+            backend: Backend {
+                name: "codex",
+                model: "gpt-image-2",
+                exact: false,
+                references: MOST_REFERENCES,
+            },
+            shelf,
+            settings: PictureSettings {
+                deadline: options.deadline,
+                body_limit: 96 * 1024 * 1024,
+                most: 10,
+                size_policy: SizePolicy::Report,
+                base_url: base.clone(),
+            },
+        });
         let gateway = Gateway {
+            also_on: None,
             agent: Arc::new(Record::new(Deadline::new(Arc::clone(&agent)), counter)),
             keys: Arc::new(Keys::open(store.path()).unwrap()),
             audit: Audit::off(),
@@ -130,9 +172,8 @@ impl TestGate {
             responses: Arc::clone(&options.kept) as _,
             conversations: Arc::clone(&options.kept) as _,
             metrics,
+            pictures,
         };
-        let listener = portcullis_http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "finish() waits for it")]
         let served = tokio::task::spawn(portcullis_http::serve(
@@ -142,9 +183,12 @@ impl TestGate {
             Duration::from_secs(5),
         ));
         assert!(agent.ready(PATIENCE).await, "the worker did not become ready");
+        if let Some(painter) = &painter {
+            assert!(painter.ready(PATIENCE).await, "the worker that draws did not become ready");
+        }
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let key = key.secret.expose_secret().to_owned();
-        Self { model, agent, base, key, client, store, stop, served, dir }
+        Self { model, agent, painter, base, key, client, store, stop, served, dir }
     }
 
     /// Who the test's key stands for.
@@ -189,10 +233,38 @@ impl TestGate {
         if let Some(pid) = pid {
             assert!(!Utf8Path::new(&format!("/proc/{pid}")).exists(), "the worker {pid} is still there");
         }
+        if let Some(painter) = self.painter {
+            Arc::into_inner(painter).expect("nobody else holds the painter").shutdown().await;
+        }
+        assert_eq!(self.model.open_pictures(), 0, "a picture is still being drawn");
         assert_eq!(self.model.open_streams(), 0, "a stream to the model is still open");
         assert_eq!(self.model.unused_answers(), 0, "an answer was scripted that nobody asked for");
         self.model.shutdown().await;
     }
+}
+
+/// A worker that draws, with a login that is nobody's.
+async fn painter(model: &ModelServer, dir: &Utf8Path) -> Arc<Painter> {
+    let login_home = dir.join("nobody");
+    std::fs::create_dir(&login_home).unwrap();
+    std::fs::write(login_home.join("auth.json"), portcullis_lab::nobodys_login()).unwrap();
+    let Provider::Custom(provider) = custom(model, 0) else { unreachable!("it is a custom one") };
+    Arc::new(Painter::start(PainterSettings {
+        confinement: Confinement::Off,
+        binary: pinned_codex().await,
+        worker_dir: dir.join("painter"),
+        login_home,
+        provider: Provider::Custom(CustomProvider { requires_openai_auth: true, ..provider }),
+        account_url: Some(model.base_url()),
+        model: "gpt-5.5".to_owned(),
+        turns: 8,
+        stop_grace: Duration::from_secs(2),
+    }))
+}
+
+fn shelf(dir: &Utf8Path) -> Arc<Shelf> {
+    let limits = ShelfLimits { age: Duration::from_hours(1), bytes: 1 << 28, principal_bytes: 1 << 27 };
+    Arc::new(Shelf::open(&dir.join("shelf"), limits).unwrap())
 }
 
 /// How a gateway under test treats its requests.

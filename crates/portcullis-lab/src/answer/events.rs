@@ -88,10 +88,14 @@ impl Stream<'_> {
     fn tool_call(&mut self, call: &ToolCall) {
         let id = self.item_id("fc");
         let item = |status: &str, arguments: &str| {
-            json!({
+            let mut item = json!({
                 "id": id, "type": "function_call", "status": status,
                 "call_id": call.call_id, "name": call.name, "arguments": arguments,
-            })
+            });
+            if let Some(namespace) = &call.namespace {
+                item["namespace"] = json!(namespace);
+            }
+            item
         };
         let at = json!({ "item_id": id, "output_index": self.output.len() });
         self.item_added(&item("in_progress", ""));

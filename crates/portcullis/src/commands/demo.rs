@@ -72,10 +72,16 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
         started = Gateway::start(&config, state, environment) => started?,
         _ = signals.next() => return Ok(()),
     };
+    let painter = gateway.painter();
     let banner = banner::banner(gateway.address(), gateway.codex_version(), &key);
     gateway
         .run(signals, async |codex| {
             wait_until_ready(codex).await?;
+            if let Some(painter) = painter
+                && !painter.ready(READY_WITHIN).await
+            {
+                bail!("the worker that draws did not become ready within {} seconds", READY_WITHIN.as_secs());
+            }
             Ok(print::page(&banner)?)
         })
         .await

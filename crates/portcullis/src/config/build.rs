@@ -9,8 +9,8 @@ use super::meaning::Meaning;
 use super::provider::provider;
 use super::reader::Reader;
 use super::{
-    Alias, Approvals, Audit, Codex, Config, Confine, Hands, Http, Limits, Log, OpenAi, Origin, Place,
-    Problem, State, Store, Turn, Workspaces,
+    Alias, Approvals, Audit, Codex, Config, Confine, Hands, Http, ImageBackend, Images, Limits, Log, OpenAi,
+    Origin, Place, Problem, State, Store, Turn, Workspaces,
 };
 
 /// Whether rules between keys are checked.
@@ -84,6 +84,7 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
             sampling: reader.value("openai.sampling"),
             image_hosts: reader.value("openai.image_hosts"),
         },
+        images: images(reader, rules),
         approvals: Approvals {
             read: reader.value("approvals.read"),
             work: reader.value("approvals.work"),
@@ -94,6 +95,48 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
         aliases: aliases(reader, &codex.model),
         codex,
     }
+}
+
+/// The backend `openai` needs a key, and only that one does.
+fn images(reader: &mut Reader, rules: Rules) -> Images {
+    let backend_place = reader.place(&["images.backend"]).unwrap_or(Place::Default);
+    let key_place = reader.place(&["images.key_file"]);
+    let bind_place = reader.place(&["images.bind"]).unwrap_or(Place::Default);
+    let images = Images {
+        backend: reader.value("images.backend"),
+        key_file: reader.optional("images.key_file"),
+        base_url: reader.value("images.base_url"),
+        bind: reader.optional("images.bind"),
+        public_url: reader.optional("images.public_url"),
+        concurrent: reader.value("images.concurrent"),
+        most: reader.value("images.most"),
+        deadline: reader.value("images.deadline"),
+        body: reader.value("images.body"),
+        size_policy: reader.value("images.size_policy"),
+        keep: reader.value("images.keep"),
+        keep_size: reader.value("images.keep_size"),
+        keep_per_key: reader.value("images.keep_per_key"),
+    };
+    if rules == Rules::Check {
+        match (images.backend, key_place) {
+            (ImageBackend::OpenAi, None) => {
+                let what = "is missing, `images.backend` = \"openai\" needs it";
+                let problem = Problem::of_key(backend_place, "images.key_file", what);
+                reader.problem(problem.hint("the path of a file that holds the API key and nothing else"));
+            }
+            (ImageBackend::Codex | ImageBackend::Off, Some(place)) => {
+                let what = "is only for `images.backend` = \"openai\"";
+                reader.problem(Problem::of_key(place, "images.key_file", what));
+            }
+            _ => {}
+        }
+        if images.bind.is_some_and(|address| !address.ip().is_loopback()) {
+            let problem =
+                Problem::of_key(bind_place, "images.bind", "is not an address of this machine alone");
+            reader.problem(problem.hint("`127.0.0.1:17341`; for other machines there is `http.bind`"));
+        }
+    }
+    images
 }
 
 fn state_dir(reader: &mut Reader, env: &[(String, String)]) -> Utf8PathBuf {

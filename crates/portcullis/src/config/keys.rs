@@ -195,6 +195,62 @@ pub(super) static KEYS: &[Key] = &[
          pictures themselves.",
     ),
     key(
+        "images.backend",
+        "`codex`, `openai` or `off`",
+        Text("codex"),
+        "Who makes pictures: Codex with the operator's ChatGPT login, OpenAI's Images API with a key from \
+         `images.key_file`, or nobody.",
+    ),
+    key(
+        "images.key_file",
+        "path",
+        Unset,
+        "A file with the API key; required for the backend `openai`, and only for it.",
+    ),
+    key(
+        "images.base_url",
+        "URL",
+        Text("https://api.openai.com/v1"),
+        "Where the backend `openai` finds the Images API. Without user, password and query.",
+    ),
+    key(
+        "images.bind",
+        "address",
+        Unset,
+        "A second address of the gateway, on this machine only, for image plug-ins that know but one: \
+         `127.0.0.1:17341`.",
+    ),
+    key(
+        "images.public_url",
+        "URL",
+        Unset,
+        "What the URLs of kept pictures begin with. Without it, the address that the gateway listens on.",
+    ),
+    key("images.concurrent", "count", Text("8"), "The most pictures that are drawn at once."),
+    key("images.most", "count", Text("10"), "The most pictures in a request."),
+    key("images.deadline", "duration", Text("10m"), "The longest that a picture may take."),
+    key(
+        "images.body",
+        "size",
+        Text("96MiB"),
+        "The largest body of a request for pictures, references included.",
+    ),
+    key(
+        "images.size_policy",
+        "`report`, `strict` or `fit`",
+        Text("report"),
+        "What happens to a picture of another size than was asked for: its real size is told, it is not delivered, or \
+         it is cut to size and marked. A request may choose otherwise.",
+    ),
+    key(
+        "images.keep",
+        "duration or `off`",
+        Text("1h"),
+        "How long pictures are kept that are fetched by a URL. With `off` nothing is kept, and answers carry them.",
+    ),
+    key("images.keep_size", "size", Text("1GiB"), "How much of all pictures is kept; the oldest go first."),
+    key("images.keep_per_key", "size", Text("256MiB"), "How much of the pictures of one key is kept."),
+    key(
         "approvals.read",
         "`decline`, `auto_review` or `ask`",
         Text("decline"),

@@ -12,9 +12,10 @@ use tracing_subscriber::filter::LevelFilter;
 use super::given::{Given, Scalar, quote};
 use super::quantity::{parse_duration, show_duration};
 use portcullis_agent::{ApprovalPolicy, Profile};
+use portcullis_http::SizePolicy;
 use portcullis_openai::chat::Sampling;
 
-use super::{BaseUrl, ByteSize, Hosts, LogFilter, LogFormat};
+use super::{BaseUrl, ByteSize, Hosts, ImageBackend, KeepFor, LogFilter, LogFormat};
 
 /// A type that a key can have.
 pub(super) trait Meaning: Sized {
@@ -231,6 +232,61 @@ impl Meaning for Profile {
     }
     fn show(&self) -> String {
         quote(self.word())
+    }
+}
+
+impl Meaning for ImageBackend {
+    const KIND: &'static str = "`codex`, `openai` or `off`";
+    const EXPECTED: &'static str = Self::KIND;
+
+    fn of(given: &Given) -> Option<Self> {
+        match given.text()? {
+            "codex" => Some(Self::Codex),
+            "openai" => Some(Self::OpenAi),
+            "off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+    fn show(&self) -> String {
+        quote(match self {
+            Self::Codex => "codex",
+            Self::OpenAi => "openai",
+            Self::Off => "off",
+        })
+    }
+}
+
+impl Meaning for SizePolicy {
+    const KIND: &'static str = "`report`, `strict` or `fit`";
+    const EXPECTED: &'static str = Self::KIND;
+
+    fn of(given: &Given) -> Option<Self> {
+        Self::of(given.text()?)
+    }
+    fn show(&self) -> String {
+        quote(match self {
+            Self::Report => "report",
+            Self::Strict => "strict",
+            Self::Fit => "fit",
+        })
+    }
+}
+
+impl Meaning for KeepFor {
+    const KIND: &'static str = "duration or `off`";
+    const EXPECTED: &'static str = "a duration such as `1h` or `7d`, or `off`";
+
+    fn of(given: &Given) -> Option<Self> {
+        match given.text()? {
+            "off" => Some(Self::Off),
+            text => parse_duration(text).map(Self::Duration),
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            Self::Duration(duration) => quote(&show_duration(*duration)),
+            Self::Off => quote("off"),
+        }
     }
 }
 

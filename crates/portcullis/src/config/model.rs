@@ -8,6 +8,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use portcullis_agent::{ApprovalPolicy, Profile};
 use portcullis_confine::Level;
+use portcullis_http::SizePolicy;
 use portcullis_openai::chat::Sampling;
 use secrecy::SecretString;
 
@@ -29,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) store: Store,
     pub(crate) openai: OpenAi,
+    pub(crate) images: Images,
     pub(crate) approvals: Approvals,
     pub(crate) audit: Audit,
     pub(crate) log: Log,
@@ -199,6 +201,48 @@ pub(crate) struct OpenAi {
 /// Names or addresses of hosts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Hosts(pub(crate) Vec<String>);
+
+/// `[images]`: who makes pictures, and what is kept of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Images {
+    pub(crate) backend: ImageBackend,
+    /// Holds the API key of the backend `openai`; the key itself is never in the configuration.
+    pub(crate) key_file: Option<Utf8PathBuf>,
+    pub(crate) base_url: BaseUrl,
+    /// A second address, on loopback.
+    pub(crate) bind: Option<SocketAddr>,
+    pub(crate) public_url: Option<BaseUrl>,
+    pub(crate) concurrent: NonZeroUsize,
+    pub(crate) most: NonZeroUsize,
+    pub(crate) deadline: Duration,
+    pub(crate) body: ByteSize,
+    pub(crate) size_policy: SizePolicy,
+    pub(crate) keep: KeepFor,
+    /// All pictures together.
+    pub(crate) keep_size: ByteSize,
+    /// Those of one key.
+    pub(crate) keep_per_key: ByteSize,
+}
+
+/// `images.backend`. An explicit choice: no key of the environment ever makes it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ImageBackend {
+    /// Codex, with the operator's ChatGPT login.
+    Codex,
+    /// OpenAI's Images API, with a key.
+    OpenAi,
+    /// Nobody.
+    Off,
+}
+
+/// How long something is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum KeepFor {
+    /// So long.
+    Duration(Duration),
+    /// Not at all.
+    Off,
+}
 
 /// `[approvals]`: who answers when Codex asks before it acts.
 #[derive(Clone, Copy, Debug)]

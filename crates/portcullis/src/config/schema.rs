@@ -44,6 +44,7 @@ fn leaf(key: &Key) -> Value {
     leaf.insert("description".to_owned(), json!(format!("{} ({})", key.what, key.kind)));
     let words: Vec<&str> = key.kind.split('`').skip(1).step_by(2).collect();
     let form = match key.kind {
+        "duration or `off`" => json!({"type": "string", "pattern": "^(off|([0-9]+(ms|s|m|h|d))+)$"}),
         _ if !words.is_empty() => json!({"enum": words}),
         "boolean" => json!({"type": "boolean"}),
         "count" => json!({"type": "integer", "minimum": 1, "maximum": 1_000_000}),

@@ -72,6 +72,19 @@ fn defaults() {
     store.size = "1GiB"                                    # default
     openai.sampling = "ignore"                             # default
     openai.image_hosts = ""                                # default
+    images.backend = "codex"                               # default
+    # images.key_file is not set
+    images.base_url = "https://api.openai.com/v1"          # default
+    # images.bind is not set
+    # images.public_url is not set
+    images.concurrent = 8                                  # default
+    images.most = 10                                       # default
+    images.deadline = "10m"                                # default
+    images.body = "96MiB"                                  # default
+    images.size_policy = "report"                          # default
+    images.keep = "1h"                                     # default
+    images.keep_size = "1GiB"                              # default
+    images.keep_per_key = "256MiB"                         # default
     approvals.read = "decline"                             # default
     approvals.work = "decline"                             # default
     approvals.wait = "5m"                                  # default
@@ -145,6 +158,19 @@ codex = { model = "mine" }
     store.size = "1GiB"                             # default
     openai.sampling = "ignore"                      # default
     openai.image_hosts = ""                         # default
+    images.backend = "codex"                        # default
+    # images.key_file is not set
+    images.base_url = "https://api.openai.com/v1"   # default
+    # images.bind is not set
+    # images.public_url is not set
+    images.concurrent = 8                           # default
+    images.most = 10                                # default
+    images.deadline = "10m"                         # default
+    images.body = "96MiB"                           # default
+    images.size_policy = "report"                   # default
+    images.keep = "1h"                              # default
+    images.keep_size = "1GiB"                       # default
+    images.keep_per_key = "256MiB"                  # default
     approvals.read = "decline"                      # default
     approvals.work = "decline"                      # default
     approvals.wait = "5m"                           # default
@@ -263,7 +289,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
     assert_snapshot!(errors(file, &[], &[]), @r#"
     the configuration has 26 problems
       DIR/portcullis.toml:1:1: `colour` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `approvals`, `audit`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `log`, `aliases`
       DIR/portcullis.toml:3:1: `http.bindd` is not known
         did you mean `bind`?
         known in `http`: `bind`
@@ -271,7 +297,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
         expected an IP address and a port, such as `127.0.0.1:8320` or `[::1]:8320`
       DIR/portcullis.toml:5:2: `htpp` is not known
         did you mean `http`?
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `approvals`, `audit`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `log`, `aliases`
       DIR/portcullis.toml:8:7: `state.dir` cannot be "~/portcullis"
         expected a path; `~` and variables are not expanded
       DIR/portcullis.toml:10:9: `codex.model` cannot be `5`
@@ -338,7 +364,7 @@ fn mistakes_in_the_environment_and_in_flags() {
     assert_snapshot!(errors("", &env, &flags), @r#"
     the configuration has 10 problems
       environment variable PORTCULLIS__: `""` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `approvals`, `audit`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `log`, `aliases`
       environment variable PORTCULLIS__HTTP: `http` cannot be "127.0.0.1:1", it is a table
         with `bind`
       environment variable PORTCULLIS__HTTP__BINDD: `http.bindd` is not known
@@ -438,4 +464,13 @@ fn the_reference_lists_every_key() {
     | `turn.first_event` | duration | `15s` | How long a streamed answer waits for its first event. Until then an error has its own status; after that the answer begins, still empty. |
     | `turn.parked` | duration | `5m` | How long a turn waits for the results of the client's tools. |
     ");
+}
+
+#[test]
+fn the_image_backend_and_its_key_belong_together() {
+    let said = |file: &str| errors(file, &[], &[]);
+    assert!(said("images.backend = 'openai'").contains("`images.key_file` is missing"));
+    assert!(said("images.key_file = '/key'").contains("is only for `images.backend`"));
+    assert!(said("images.bind = '0.0.0.0:17341'").contains("is not an address of this machine alone"));
+    assert!(said("images.keep = 'never'").contains("`images.keep`"));
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_codex::{CustomProvider, Provider};
-use portcullis_lab::{ModelServer, demo};
+use portcullis_lab::{ModelServer, demo, draw};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config;
@@ -26,16 +26,20 @@ pub(super) struct Upstream {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyFileError {
     /// It cannot be read.
-    #[error("`provider.key_file` cannot be read: `{path}`")]
+    #[error("`{name}` cannot be read: `{path}`")]
     Unreadable {
+        /// The key of the configuration.
+        name: &'static str,
         /// The file.
         path: Utf8PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
     /// There is nothing in it, or more than a key.
-    #[error("`provider.key_file` holds no key, which is one line of printable ASCII: `{path}`")]
+    #[error("`{name}` holds no key, which is one line of printable ASCII: `{path}`")]
     NoKey {
+        /// The key of the configuration.
+        name: &'static str,
         /// The file.
         path: Utf8PathBuf,
     },
@@ -58,6 +62,7 @@ pub(super) async fn open(provider: &config::Provider) -> anyhow::Result<Upstream
 async fn lab() -> anyhow::Result<Upstream> {
     let server = ModelServer::start().await.context("the built-in demo model did not start")?;
     server.respond_with(demo::answer);
+    server.draw_with(draw::answer);
     let provider = CustomProvider {
         name: "portcullis-lab".to_owned(),
         base_url: server.base_url(),
@@ -82,7 +87,7 @@ async fn lab() -> anyhow::Result<Upstream> {
 fn custom(custom: &config::CustomProvider) -> Result<Upstream, KeyFileError> {
     let (key, weak_key_file) = match &custom.key_file {
         None => (None, None),
-        Some(path) => (Some(read_key(path)?), others_can_use(path).then(|| path.clone())),
+        Some(path) => (Some(read_key("provider.key_file", path)?), weak(path)),
     };
     let exposed = |texts: &BTreeMap<String, SecretString>| {
         texts.iter().map(|(name, text)| (name.clone(), text.expose_secret().to_owned())).collect()
@@ -103,15 +108,21 @@ fn custom(custom: &config::CustomProvider) -> Result<Upstream, KeyFileError> {
     Ok(Upstream { name, provider: Provider::Custom(provider), lab: None, weak_key_file })
 }
 
-fn read_key(path: &Utf8Path) -> Result<SecretString, KeyFileError> {
+/// The key in a file that the configuration names under `name`.
+pub(super) fn read_key(name: &'static str, path: &Utf8Path) -> Result<SecretString, KeyFileError> {
     let text = std::fs::read_to_string(path);
-    let text = text.map_err(|source| KeyFileError::Unreadable { path: path.to_owned(), source })?;
+    let text = text.map_err(|source| KeyFileError::Unreadable { name, path: path.to_owned(), source })?;
     let key = text.trim();
     // It becomes a header and a variable, where a line end would be somebody else's line.
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(KeyFileError::NoKey { path: path.to_owned() });
+        return Err(KeyFileError::NoKey { name, path: path.to_owned() });
     }
     Ok(SecretString::from(key))
+}
+
+/// The file, if others than its owner can use it.
+pub(super) fn weak(path: &Utf8Path) -> Option<Utf8PathBuf> {
+    others_can_use(path).then(|| path.to_owned())
 }
 
 fn others_can_use(path: &Utf8Path) -> bool {
@@ -133,13 +144,20 @@ mod tests {
         let path = dir.path().join("key");
         let read = |text: &str| {
             std::fs::write(&path, text).unwrap();
-            read_key(&path).map(|key| key.expose_secret().to_owned()).map_err(|error| error.to_string())
+            read_key("provider.key_file", &path)
+                .map(|key| key.expose_secret().to_owned())
+                .map_err(|error| error.to_string())
         };
         assert_eq!(read(" sk-1\n").as_deref(), Ok("sk-1"));
         for bad in ["", " \n", "sk-1\nsk-2", "sk 1", "schlüssel"] {
             assert!(read(bad).unwrap_err().contains("holds no key"), "{bad:?}");
         }
-        assert!(read_key(&dir.path().join("none")).unwrap_err().to_string().contains("cannot be read"));
+        assert!(
+            read_key("provider.key_file", &dir.path().join("none"))
+                .unwrap_err()
+                .to_string()
+                .contains("cannot be read")
+        );
         std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         assert!(others_can_use(&path));
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();

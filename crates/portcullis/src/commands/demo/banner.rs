@@ -10,6 +10,8 @@ use crate::gateway::reachable;
 
 const QUESTION: &str = r#"{"model":"codex","stream":true,"messages":[{"role":"user","content":"What is 12*7? And what are you?"}]}"#;
 
+const PICTURE: &str = r#"{"prompt":"a red heart and a yellow star on a blue background","size":"1024x1024"}"#;
+
 /// For stdout.
 pub(super) fn banner(address: SocketAddr, codex_version: &str, key: &SecretString) -> String {
     let base_url = format!("http://{}/v1", reachable(address));
@@ -27,6 +29,10 @@ No login is used, and nothing leaves this machine.
 Try it in another terminal; the answer streams word by word:
 
   curl -N {base_url}/chat/completions -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{QUESTION}'
+
+And a picture, drawn by a small script, too; open picture.png in a browser:
+
+  curl -s {base_url}/images/generations -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{PICTURE}' | sed 's/.*\"b64_json\":\"\\([^\"]*\\).*/\\1/' | base64 -d > picture.png
 
 Stop it with Ctrl-C. For a real model: `portcullis login`, then `portcullis serve`.
 "
