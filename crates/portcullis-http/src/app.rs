@@ -64,6 +64,8 @@ pub struct Settings {
     pub parking: Parking,
     /// How long a stream's head waits for the first event, so that an early error has its status.
     pub first_event: Duration,
+    /// Who comes in, and how.
+    pub entrance: Entrance,
     /// The largest body, in bytes.
     pub body_limit: usize,
     /// What a chat request may hold.
@@ -72,6 +74,21 @@ pub struct Settings {
     pub image_hosts: Vec<String>,
     /// What happens to sampling knobs that Codex does not have.
     pub sampling: chat::Sampling,
+}
+
+/// Who comes in, and how.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    /// Names under which the gateway is asked, besides those of the own machine and the address that it listens on.
+    pub hosts: Vec<String>,
+    /// Origins whose pages may call it from a browser, such as `https://app.example`.
+    pub origins: Vec<String>,
+    /// Connections at once; one more is answered with 503 and closed.
+    pub connections: usize,
+    /// How long a client may take to send a request's head.
+    pub head: Duration,
+    /// How long a body may take to arrive.
+    pub body: Duration,
 }
 
 /// How long responses are kept, and how much of them.

@@ -1,18 +1,15 @@
 //! The JSON body of a request, within bounds.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use http::header;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use serde_json::Value;
 
 use crate::app::App;
 use crate::error::ApiError;
-
-/// How long a body may take to arrive. 20 MiB in it is 170 KB/s.
-const BODY_DEADLINE: Duration = Duration::from_mins(2);
 
 /// A JSON body. Its depth is bounded by the parser (128).
 #[derive(Debug)]
@@ -23,6 +20,7 @@ impl FromRequest<Arc<App>> for JsonBody {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let limit = app.settings.body_limit;
+        let deadline = app.settings.entrance.body;
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let is_json = kind.is_some_and(|kind| {
             let essence = kind.split(';').next().unwrap_or(kind).trim();
@@ -31,8 +29,17 @@ impl FromRequest<Arc<App>> for JsonBody {
         if !is_json {
             return Err(ApiError::not_json_type());
         }
+        // A small body could unfold into a large one; nobody needs that on the way to a model.
+        let encoding = request.headers().get(header::CONTENT_ENCODING);
+        if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(ApiError::encoded_body());
+        }
+        // By its own word, before anything is read.
+        if request.body().size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+            return Err(ApiError::body_too_large(limit));
+        }
         // Counted as it arrives: a chunked body has no length to believe.
-        let body = tokio::time::timeout(BODY_DEADLINE, Limited::new(request.into_body(), limit).collect());
+        let body = tokio::time::timeout(deadline, Limited::new(request.into_body(), limit).collect());
         let bytes = match body.await.map_err(|_elapsed| ApiError::body_too_slow())? {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => return Err(ApiError::body_too_large(limit)),

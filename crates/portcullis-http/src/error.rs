@@ -111,6 +111,27 @@ impl ApiError {
         .retry_after(retry_after.max(SOON))
     }
 
+    pub(crate) fn not_our_host() -> Self {
+        let message = "This gateway is not asked under that name. Its operator lists names in 'http.hosts'.";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, INVALID, "unknown_host", message)
+    }
+
+    pub(crate) fn key_in_url() -> Self {
+        let message = "An API key must not stand in a URL, which is written into logs. Send it as \
+                       'Authorization: Bearer KEY', and rotate this one.";
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "key_in_url", message)
+    }
+
+    pub(crate) fn head_too_large() -> Self {
+        let message = "The head of the request is larger than 64 KiB.";
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, INVALID, "head_too_large", message)
+    }
+
+    pub(crate) fn encoded_body() -> Self {
+        let message = "The request body must not be compressed.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID, "unsupported_content_encoding", message)
+    }
+
     pub(crate) fn body_too_large(limit: usize) -> Self {
         Self {
             message: format!("The request body is larger than {limit} bytes.").into(),

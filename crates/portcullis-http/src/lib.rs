@@ -8,6 +8,7 @@ mod attic;
 mod auth;
 mod body;
 mod choices;
+mod door;
 mod error;
 mod images;
 mod metrics;
@@ -22,7 +23,7 @@ mod routes;
 mod server;
 mod sse;
 
-pub use app::{Alias, Gateway, Keep, Settings};
+pub use app::{Alias, Entrance, Gateway, Keep, Settings};
 pub use images::{Backend, PictureSettings, Pictures, SizePolicy};
 pub use metrics::Metrics;
 pub use parked::Parking;

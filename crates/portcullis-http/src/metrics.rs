@@ -27,6 +27,7 @@ pub struct Metrics {
     queue_length: Gauge<i64>,
     queue_wait: Histogram,
     queue_refused: Family<Labels<1>, Counter>,
+    connections_refused: Counter,
     weakened: Family<Labels<1>, Gauge<i64>>,
 }
 
@@ -97,6 +98,8 @@ impl Default for Metrics {
         registry.register_with_unit("queue_wait", help, Unit::Seconds, queue_wait.clone());
         let queue_refused = Family::default();
         registry.register("queue_refused", "Requests without a place, by why", queue_refused.clone());
+        let connections_refused = Counter::default();
+        registry.register("connections_refused", "Connections beyond the bound", connections_refused.clone());
         Self {
             registry,
             requests,
@@ -109,6 +112,7 @@ impl Default for Metrics {
             queue_length,
             queue_wait,
             queue_refused,
+            connections_refused,
             weakened,
         }
     }
@@ -130,6 +134,10 @@ impl Metrics {
 
     pub(crate) fn answered(&self, route: &str, status: u16) {
         self.requests.get_or_create(&[("route", route.to_owned()), ("status", status.to_string())]).inc();
+    }
+
+    pub(crate) fn connection_refused(&self) {
+        self.connections_refused.inc();
     }
 
     pub(crate) fn unparked(&self, how: Unparked) {

@@ -7,10 +7,12 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use portcullis_access::Scope;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::auth::behind;
+use crate::door::{cors, look};
 use crate::error::ApiError;
 use crate::images::{plugin_routes, routes as images};
 use crate::request_id::identify;
@@ -58,7 +60,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(health::ready))
         .route("/healthz", get(plugin_routes::health));
 
-    Router::new()
+    let all = Router::new()
         .merge(behind(&app, Scope::Inference, inference))
         .merge(behind(&app, Scope::Operator, operator))
         .merge(behind(&app, Scope::Images, pictures))
@@ -69,7 +71,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::wrong_method() })
         // A bug in one handler is one request's failure.
         .layer(CatchPanicLayer::custom(|_panic| ApiError::internal().into_response()))
+        .layer(option_layer(cors(&app.settings.entrance.origins)))
+        .layer(from_fn_with_state(Arc::clone(&app), look))
         // Outermost, so that every answer has an id.
-        .layer(from_fn_with_state(Arc::clone(&app), identify))
-        .with_state(app)
+        .layer(from_fn_with_state(Arc::clone(&app), identify));
+    all.with_state(app)
 }

@@ -10,12 +10,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use portcullis_access::Rates;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Gateway};
 use crate::attic;
+use crate::door::{Local, MOST_HEAD};
 use crate::images::Studio;
 use crate::parked::ParkedTurns;
 use crate::rates::Charged;
@@ -23,8 +25,8 @@ use crate::remote_images::RemoteImages;
 use crate::responses::LiveResponses;
 use crate::router::router;
 
-/// How long a client may take to send a request's head.
-const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// The most headers.
+const HEADERS: usize = 100;
 /// How often parked turns are looked through for those that waited too long.
 const SWEEP: Duration = Duration::from_secs(1);
 /// How long the listener rests when the process is out of descriptors.
@@ -88,6 +90,9 @@ pub async fn serve(
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let connections = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(app.settings.entrance.connections));
+    let serving =
+        Serving { router, head: app.settings.entrance.head, stop: stop.clone(), ending: ending.clone() };
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, also_on.as_ref()) => accepted,
@@ -99,7 +104,16 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _peer)) => {
-                connections.spawn(connection(stream, router.clone(), stop.clone(), ending.clone()));
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                    app.metrics.connection_refused();
+                    refuse(&stream);
+                    continue;
+                };
+                let serving = serving.clone();
+                connections.spawn(async move {
+                    serving.connection(stream).await;
+                    drop(place);
+                });
             }
             Err(error) => {
                 // Out of descriptors, most likely: others still close, so it passes.
@@ -146,41 +160,69 @@ async fn accept(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
+/// Tells a client that there are too many. What it has sent is not read; the answer fits into any fresh socket.
+fn refuse(stream: &TcpStream) {
+    const BODY: &str = r#"{"error":{"message":"As many connections are open as may.","type":"server_error","param":null,"code":"too_many_connections"}}"#;
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    if let Err(error) = stream.try_write(answer.as_bytes()) {
+        tracing::debug!(error = %error, "A connection too many could not be told so");
+    }
+}
+
+/// What every connection is given.
+#[derive(Clone)]
+struct Serving {
     router: axum::Router,
+    head: Duration,
     stop: CancellationToken,
     ending: CancellationToken,
-) {
-    // Without it small writes wait up to 40 ms for the client's acknowledgement of the one before.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(error = %error, "TCP_NODELAY was refused");
-    }
-    let service =
-        TowerToHyperService::new(tower::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let router = router.clone();
-            async move {
-                let response = tower::ServiceExt::oneshot(router, request.map(axum::body::Body::new)).await;
-                Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
-            }
-        }));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                served = connection.as_mut() => served,
-                () = cut_off(&ending) => return,
-            }
+}
+
+impl Serving {
+    async fn connection(self, stream: TcpStream) {
+        let Self { router, head, stop, ending } = self;
+        // Without it small writes wait up to 40 ms for the client's acknowledgement of the one before.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(error = %error, "TCP_NODELAY was refused");
         }
-    };
-    if let Err(error) = served {
-        tracing::debug!(error = %error, "A connection ended early");
+        let local = stream.local_addr().ok().map(Local);
+        let service = TowerToHyperService::new(tower::service_fn(
+            move |mut request: hyper::Request<hyper::body::Incoming>| {
+                if let Some(local) = local {
+                    request.extensions_mut().insert(local);
+                }
+                let router = router.clone();
+                async move {
+                    let response =
+                        tower::ServiceExt::oneshot(router, request.map(axum::body::Body::new)).await;
+                    Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
+                }
+            },
+        ));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head)
+            .max_buf_size(MOST_HEAD)
+            .max_headers(HEADERS)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    served = connection.as_mut() => served,
+                    () = cut_off(&ending) => return,
+                }
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(error = %error, "A connection ended early");
+        }
     }
 }
 

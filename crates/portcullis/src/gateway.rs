@@ -46,8 +46,6 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::signals::Signals;
 
-/// How long running requests have after the first signal.
-const DRAIN: Duration = Duration::from_secs(10);
 /// How long a call that is under way may still hold the worker.
 const LET_GO: Duration = Duration::from_secs(1);
 
@@ -73,6 +71,8 @@ pub(crate) struct Gateway {
     admission: AdmissionLimits,
     /// What a turn with hands may take.
     bounds: TurnBounds,
+    /// How long running requests have after the first signal.
+    drain: Duration,
     /// Told to everybody who asks whether the gateway is ready.
     weakened: Vec<Weakened>,
     /// Held to the end: the next gateway must find no worker of this one.
@@ -156,6 +156,7 @@ impl Gateway {
                 steps: config.turn.steps.get() as u64,
                 tokens: config.turn.tokens.get() as u64,
             },
+            drain: config.http.drain,
             weakened,
             state,
         })
@@ -198,6 +199,7 @@ impl Gateway {
             settings,
             admission,
             bounds,
+            drain,
             weakened,
             state,
             ..
@@ -228,14 +230,14 @@ impl Gateway {
             also_on: image_listener,
         };
         let stop = CancellationToken::new();
-        let serving = portcullis_http::serve(listener, gateway, stop.clone(), DRAIN);
+        let serving = portcullis_http::serve(listener, gateway, stop.clone(), drain);
         let greeting = async {
             match greet(&codex).await {
                 Ok(()) => std::future::pending().await,
                 Err(error) => error,
             }
         };
-        let ended = until_stopped(serving, greeting, &mut signals, &stop).await;
+        let ended = until_stopped(serving, greeting, &mut signals, &stop, drain).await;
 
         end(codex, Codex::shutdown).await;
         if let Some(Studio { artist: Artist::Codex(painter), .. }) = studio {
@@ -258,6 +260,7 @@ async fn until_stopped(
     greeting: impl Future<Output = anyhow::Error>,
     signals: &mut Signals,
     stop: &CancellationToken,
+    drain: Duration,
 ) -> anyhow::Result<()> {
     const FAILED: &str = "the HTTP server failed";
     let mut serving = pin!(serving);
@@ -268,7 +271,7 @@ async fn until_stopped(
         }
         error = greeting => Err(error),
         signal = signals.next() => {
-            info!(signal, "Stopping: running requests have {} seconds; another {signal} ends them", DRAIN.as_secs());
+            info!(signal, "Stopping: running requests have {} seconds; another {signal} ends them", drain.as_secs());
             Ok(())
         }
     };

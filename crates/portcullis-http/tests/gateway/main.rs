@@ -8,6 +8,7 @@ mod codex_client;
 mod fake;
 mod faults;
 mod grants;
+mod hostile;
 mod image_clients;
 mod images;
 mod operator;

@@ -12,7 +12,8 @@ use portcullis_codex::{
     Settings as CodexSettings,
 };
 use portcullis_http::{
-    Alias, Backend, Gateway, Keep, Metrics, Parking, PictureSettings, Pictures, Settings, SizePolicy,
+    Alias, Backend, Entrance, Gateway, Keep, Metrics, Parking, PictureSettings, Pictures, Settings,
+    SizePolicy,
 };
 use portcullis_images::{Shelf, ShelfLimits};
 use portcullis_lab::ModelServer;
@@ -57,6 +58,7 @@ pub(crate) struct Options {
     pub(crate) openai: bool,
     /// How many turns run and wait, where the agent is a fake.
     pub(crate) admission: AdmissionLimits,
+    pub(crate) entrance: Entrance,
     /// What the test's key may do.
     pub(crate) grant: Grant,
     /// Pictures, and where they are kept.
@@ -87,6 +89,13 @@ impl Default for Options {
                 profiles: [64; 3],
                 queue: 64,
                 wait: Duration::from_secs(10),
+            },
+            entrance: Entrance {
+                hosts: Vec::new(),
+                origins: Vec::new(),
+                connections: 1024,
+                head: Duration::from_secs(30),
+                body: Duration::from_mins(2),
             },
             grant: Grant::default(),
             pictures: None,
@@ -286,6 +295,7 @@ pub(crate) fn settings(options: &Options) -> Settings {
         keep: Keep { age: Duration::from_hours(1), bytes: 1 << 30 },
         parking: options.parking,
         first_event: options.first_event,
+        entrance: options.entrance.clone(),
         body_limit: options.body_limit,
         chat: chat::Limits {
             messages: 100,

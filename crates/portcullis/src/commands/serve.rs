@@ -18,8 +18,8 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Start the gateway.
 ///
-/// Runs until Ctrl-C or SIGTERM: then new requests are refused, running ones have ten seconds, and everything that
-/// was started is ended. A second signal does not wait.
+/// Runs until Ctrl-C or SIGTERM: then new requests are refused, running ones have `http.drain` (ten seconds), and
+/// everything that was started is ended. A second signal does not wait.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -24,7 +24,13 @@ pub(super) enum Rules {
 
 /// Reads in the order of the table. The result is to be thrown away when the reader has problems.
 pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules) -> Config {
-    let http = Http { bind: reader.value("http.bind") };
+    let http = Http {
+        bind: reader.value("http.bind"),
+        hosts: reader.value("http.hosts"),
+        origins: reader.value("http.origins"),
+        connections: reader.value("http.connections"),
+        drain: reader.value("http.drain"),
+    };
     let dir = state_dir(reader, env);
     let codex = Codex {
         bin: reader.optional("codex.bin"),

@@ -46,6 +46,31 @@ use Standard::{Computed, Text, Unset};
 pub(super) static KEYS: &[Key] = &[
     key("http.bind", "address", Text("127.0.0.1:8320"), "Where the gateway listens."),
     key(
+        "http.hosts",
+        "hosts",
+        Text("\"\""),
+        "Names under which the gateway is asked, separated by commas. Besides them it answers to `localhost`, loopback \
+         addresses and the address on which a request came in; everything else is refused.",
+    ),
+    key(
+        "http.origins",
+        "origins",
+        Text("\"\""),
+        "Origins whose pages may call from a browser, separated by commas.",
+    ),
+    key(
+        "http.connections",
+        "count",
+        Text("1024"),
+        "The most connections; one more is answered with 503 and closed.",
+    ),
+    key(
+        "http.drain",
+        "duration",
+        Text("10s"),
+        "How long running requests have when the gateway is told to stop.",
+    ),
+    key(
         "state.dir",
         "path",
         Computed("`$XDG_STATE_HOME/portcullis` or `~/.local/state/portcullis`"),

@@ -15,7 +15,7 @@ use portcullis_agent::{ApprovalPolicy, Profile};
 use portcullis_http::SizePolicy;
 use portcullis_openai::chat::Sampling;
 
-use super::{BaseUrl, ByteSize, Hosts, ImageBackend, KeepFor, LogFilter, LogFormat};
+use super::{BaseUrl, ByteSize, Hosts, ImageBackend, KeepFor, LogFilter, LogFormat, Origins};
 
 /// A type that a key can have.
 pub(super) trait Meaning: Sized {
@@ -301,6 +301,26 @@ impl Meaning for Hosts {
             name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '[' | ']' | ':'))
         };
         names.iter().all(is_host).then(|| Self(names.into_iter().map(str::to_owned).collect()))
+    }
+    fn show(&self) -> String {
+        quote(&self.0.join(", "))
+    }
+}
+
+impl Meaning for Origins {
+    const KIND: &'static str = "origins";
+    const EXPECTED: &'static str = "origins as browsers send them, separated by commas, such as `https://app.example, http://localhost:3000`";
+
+    fn of(given: &Given) -> Option<Self> {
+        let origins: Vec<_> =
+            given.plain_text()?.split(',').map(str::trim).filter(|origin| !origin.is_empty()).collect();
+        let is_origin = |origin: &&str| {
+            let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let exact =
+                |rest: &str| !rest.contains(['/', '*', '@', '?', '#']) && rest == rest.to_ascii_lowercase();
+            rest.is_some_and(|rest| exact(rest) && rest.parse::<http::uri::Authority>().is_ok())
+        };
+        origins.iter().all(is_origin).then(|| Self(origins.into_iter().map(str::to_owned).collect()))
     }
     fn show(&self) -> String {
         quote(&self.0.join(", "))

@@ -43,6 +43,13 @@ pub(crate) struct Config {
 pub(crate) struct Http {
     /// Where it listens.
     pub(crate) bind: SocketAddr,
+    /// The names under which it is asked, besides its own.
+    pub(crate) hosts: Hosts,
+    /// Whose pages may call it from a browser.
+    pub(crate) origins: Origins,
+    pub(crate) connections: NonZeroUsize,
+    /// How long running requests have when it stops.
+    pub(crate) drain: Duration,
 }
 
 /// `[state]`: what Portcullis keeps.
@@ -260,6 +267,10 @@ pub(crate) struct Audit {
     /// All its files together.
     pub(crate) size: ByteSize,
 }
+
+/// Exact origins of pages.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Origins(pub(crate) Vec<String>);
 
 /// `[log]`: what the program says.
 #[derive(Clone, Debug)]

@@ -50,14 +50,32 @@ fn defaults() {
     assert_snapshot!(shown("", &[], &[]), @r#"
     # file: none
     http.bind = "127.0.0.1:8320"                           # default
+    http.hosts = ""                                        # default
+    http.origins = ""                                      # default
+    http.connections = 1024                                # default
+    http.drain = "10s"                                     # default
     state.dir = "/home/op/.local/state/portcullis"         # default
     # codex.bin is not set
     codex.home = "/home/op/.local/state/portcullis/codex"  # default
     codex.model = "gpt-5.5"                                # default
+    workspaces.dir = "/home/op/.local/state/portcullis/workspaces"  # default
     provider.kind = "openai"                               # default
     turn.deadline = "10m"                                  # default
     turn.first_event = "15s"                               # default
     turn.parked = "5m"                                     # default
+    confine.level = "best"                                 # default
+    confine.first_uid = 58000                              # default
+    hands.processes = 256                                  # default
+    hands.memory = "1GiB"                                  # default
+    hands.file = "256MiB"                                  # default
+    hands.tmp = "256MiB"                                   # default
+    hands.paths = ""                                       # default
+    hands.spares = 4                                       # default
+    hands.idle = "10m"                                     # default
+    workspaces.size = "1GiB"                               # default
+    workspaces.files = 100000                              # default
+    workspaces.free = "1GiB"                               # default
+    workspaces.keep = "30d"                                # default
     limits.body = "20MiB"                                  # default
     limits.messages = 2048                                 # default
     limits.text = "4MiB"                                   # default
@@ -136,14 +154,32 @@ codex = { model = "mine" }
     assert_snapshot!(shown(file, &env, &flags), @r#"
     # file: DIR/portcullis.toml
     http.bind = "[::1]:3"                           # flag --bind (default "127.0.0.1:8320")
+    http.hosts = ""                                 # default
+    http.origins = ""                               # default
+    http.connections = 1024                         # default
+    http.drain = "10s"                              # default
     state.dir = "/home/op/.local/state/portcullis"  # default
     codex.bin = "/opt/codex"                        # DIR/portcullis.toml:6
     codex.home = "/abs/../home"                     # DIR/portcullis.toml:7
     codex.model = "5"                               # environment variable PORTCULLIS__CODEX__MODEL (default "gpt-5.5")
+    workspaces.dir = "/home/op/.local/state/portcullis/workspaces"  # default
     provider.kind = "openai"                        # default
     turn.deadline = "1m30s"                         # DIR/portcullis.toml:9 (default "10m")
     turn.first_event = "1h30m"                      # DIR/portcullis.toml:10 (default "15s")
     turn.parked = "5m"                              # default
+    confine.level = "best"                          # default
+    confine.first_uid = 58000                       # default
+    hands.processes = 256                           # default
+    hands.memory = "1GiB"                           # default
+    hands.file = "256MiB"                           # default
+    hands.tmp = "256MiB"                            # default
+    hands.paths = ""                                # default
+    hands.spares = 4                                # default
+    hands.idle = "10m"                              # default
+    workspaces.size = "1GiB"                        # default
+    workspaces.files = 100000                       # default
+    workspaces.free = "1GiB"                        # default
+    workspaces.keep = "30d"                         # default
     limits.body = "4KiB"                            # DIR/portcullis.toml:12 (default "20MiB")
     limits.messages = 2048                          # default
     limits.text = "1000000000B"                     # DIR/portcullis.toml:13 (default "4MiB")
@@ -289,15 +325,15 @@ slow = { effort = "high", modell = "gpt-5.5" }
     assert_snapshot!(errors(file, &[], &[]), @r#"
     the configuration has 26 problems
       DIR/portcullis.toml:1:1: `colour` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `log`, `aliases`
       DIR/portcullis.toml:3:1: `http.bindd` is not known
         did you mean `bind`?
-        known in `http`: `bind`
+        known in `http`: `bind`, `hosts`, `origins`, `connections`, `drain`
       DIR/portcullis.toml:4:8: `http.bind` cannot be "localhost:8320"
         expected an IP address and a port, such as `127.0.0.1:8320` or `[::1]:8320`
       DIR/portcullis.toml:5:2: `htpp` is not known
         did you mean `http`?
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `log`, `aliases`
       DIR/portcullis.toml:8:7: `state.dir` cannot be "~/portcullis"
         expected a path; `~` and variables are not expanded
       DIR/portcullis.toml:10:9: `codex.model` cannot be `5`
@@ -364,12 +400,12 @@ fn mistakes_in_the_environment_and_in_flags() {
     assert_snapshot!(errors("", &env, &flags), @r#"
     the configuration has 10 problems
       environment variable PORTCULLIS__: `""` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `log`, `aliases`
       environment variable PORTCULLIS__HTTP: `http` cannot be "127.0.0.1:1", it is a table
-        with `bind`
+        with `bind`, `hosts`, `origins`, `connections`, `drain`
       environment variable PORTCULLIS__HTTP__BINDD: `http.bindd` is not known
         did you mean `PORTCULLIS__HTTP__BIND`?
-        known in `http`: `bind`
+        known in `http`: `bind`, `hosts`, `origins`, `connections`, `drain`
       environment variable PORTCULLIS__HTTP__BIND__PORT: `http.bind` is one value (address), it has nothing inside
       environment variable PORTCULLIS__LIMITS__MESSAGES: `limits.messages` cannot be a number with a fraction
         expected a whole number from 1 to 1000000

@@ -1,11 +1,17 @@
 //! The configuration in the words of the HTTP frontend.
 
+use std::time::Duration;
+
 use portcullis_agent::AdmissionLimits;
-use portcullis_http::{Alias, Keep, Parking, Settings};
+use portcullis_http::{Alias, Entrance, Keep, Parking, Settings};
 use portcullis_openai::chat::{ImagePolicy, Limits};
 
 use crate::config::{ByteSize, Config};
 
+/// How long a client may take to send a request's head.
+const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a body may take to arrive. 20 MiB in it is 170 KB/s.
+const BODY_DEADLINE: Duration = Duration::from_mins(2);
 /// What OpenAI allows, too.
 const TOOLS: usize = 128;
 /// A tool with a large schema has some kilobytes.
@@ -26,6 +32,13 @@ pub(super) fn settings(config: &Config) -> Settings {
         parking: Parking { most: config.limits.turns.get() / 2, wait: config.turn.parked },
         first_event: config.turn.first_event,
         keep: Keep { age: config.store.keep, bytes: config.store.size.bytes() },
+        entrance: Entrance {
+            hosts: config.http.hosts.0.clone(),
+            origins: config.http.origins.0.clone(),
+            connections: config.http.connections.get(),
+            head: HEAD_DEADLINE,
+            body: BODY_DEADLINE,
+        },
         body_limit: bytes(config.limits.body),
         chat: Limits {
             messages: config.limits.messages.get(),
