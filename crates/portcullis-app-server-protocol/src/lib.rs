@@ -24,8 +24,9 @@ pub use pictures::{FunctionCallOutput, ImageFailure, ImageGeneration, InputImage
 pub use requests::{
     Account, AccountReadParams, AccountReadResponse, Approval, ApprovalDecision, ApprovalResponse,
     ClientInfo, DynamicTool, EnvironmentAddParams, EnvironmentInfoParams, InitializeCapabilities,
-    InitializeParams, LoginStartParams, LoginStartResponse, Method, ModelEntry, ModelListParams,
-    ModelListResponse, ReasoningEffortOption, Reviewer, SandboxMode, ThreadInjectItemsParams,
-    ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams, ToolCallResponse, ToolOutputItem,
-    TurnEnvironment, TurnInterruptParams, TurnStartParams, TurnStartResponse, UserInput, WithId,
+    InitializeParams, LoginStartParams, LoginStartResponse, LogoutParams, Method, ModelEntry,
+    ModelListParams, ModelListResponse, ReasoningEffortOption, Reviewer, SandboxMode,
+    ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
+    ToolCallResponse, ToolOutputItem, TurnEnvironment, TurnInterruptParams, TurnStartParams,
+    TurnStartResponse, UserInput, WithId,
 };

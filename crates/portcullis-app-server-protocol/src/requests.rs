@@ -32,6 +32,7 @@ methods! {
     EnvironmentInfoParams => "environment/info" -> Value;
     AccountReadParams => "account/read" -> AccountReadResponse;
     LoginStartParams => "account/login/start" -> LoginStartResponse;
+    LogoutParams => "account/logout" -> Value;
 }
 
 /// The handshake.
@@ -357,6 +358,10 @@ pub enum LoginStartParams {
     /// With a code typed in on another device.
     ChatgptDeviceCode,
 }
+
+/// Forgets the login.
+#[derive(Debug, Serialize)]
+pub struct LogoutParams;
 
 /// What the person has to do.
 #[derive(Debug, Deserialize)]

@@ -3,6 +3,7 @@
 //! Knows: how Codex is started, configured, spoken to and signed in, and what its errors mean. Does not know: HTTP,
 //! keys, platforms. Children are started by the supervisor only; this crate never opens a connection itself.
 
+mod account;
 mod app_server;
 mod binary;
 mod catalog;
@@ -31,6 +32,7 @@ mod watch;
 mod worker;
 mod worker_config;
 
+pub use account::{account, logout};
 pub use binary::{BinaryError, CodexBinary, PINNED_VERSION};
 pub use cells::{Cells, Confinement, HandsBounds, Users};
 pub use codex::{Codex, Settings};

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use portcullis_app_server_protocol::{LoginCompleted, LoginStartParams, LoginStartResponse};
-use portcullis_supervisor::{Process, SpawnError};
+use portcullis_supervisor::SpawnError;
 use tokio::time::timeout;
 
+use crate::account::in_login_home;
 use crate::binary::CodexBinary;
 use crate::cells::Confinement;
-use crate::connection::{CALL_DEADLINE, Connection, Opened};
-use crate::home::{HomeError, private_dir};
+use crate::connection::{CALL_DEADLINE, Connection};
+use crate::home::HomeError;
 use crate::replies::CallError;
 use crate::router::Router;
-use crate::worker::{Login, base_environment, initialize, login as read_login};
+use crate::worker::{Login, initialize, login as read_login};
 
 /// What the person has to do.
 #[derive(Clone, Debug)]
@@ -59,19 +60,10 @@ pub async fn login(
     within: Duration,
     show: impl FnOnce(LoginPrompt) + Send,
 ) -> Result<String, LoginError> {
-    private_dir(login_home)?;
-    let args = ["app-server", "-c", "cli_auth_credentials_store=\"file\"", "-c", "features.plugins=false"];
-    let args = args.map(str::to_owned).to_vec();
-    let launch = confinement.sign_in(binary, args, login_home, base_environment(login_home));
-    let mut process = Process::spawn(&launch)?;
-    let (stdin, stdout) = process.take_stdio();
-    let Opened { connection, router, closed } = Connection::open(stdin, stdout);
-    let result = tokio::select! {
-        result = sign_in(&connection, &router, within, show) => result,
-        why = closed => Err(LoginError::Codex(why)),
-    };
-    process.stop(Duration::from_secs(2)).await;
-    result
+    in_login_home(binary, login_home, confinement, async |connection, router| {
+        sign_in(connection, router, within, show).await
+    })
+    .await
 }
 
 async fn sign_in(

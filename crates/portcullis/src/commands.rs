@@ -5,10 +5,12 @@ mod cell;
 mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod init;
 mod key;
 mod lab;
 mod login;
+mod logout;
 mod man;
 mod probe;
 mod serve;
@@ -45,6 +47,8 @@ enum Command {
     Status(status::Args),
     Key(key::Args),
     Login(login::Args),
+    Logout(logout::Args),
+    Doctor(doctor::Args),
     Workspace(workspace::Args),
     Config(config::Args),
     Audit(audit::Args),
@@ -65,6 +69,8 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
         Command::Serve(args) => wait_for(serve::run(args, environment)),
         Command::Demo(args) => wait_for(demo::run(args, environment)),
         Command::Key(args) => key::run(args, environment),
+        Command::Logout(args) => wait_for(logout::run(args, environment)),
+        Command::Doctor(args) => wait_for(doctor::run(args, environment)),
         Command::Login(args) => wait_for(login::run(args, environment)),
         Command::Audit(args) => audit::run(args, environment),
         Command::Workspace(args) => workspace::run(args, environment),

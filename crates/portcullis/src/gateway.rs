@@ -36,8 +36,9 @@ pub(crate) use audit::{dir as audit_dir, record};
 pub(crate) use codex::find as find_codex;
 pub(crate) use confinement::{decide as decide_confinement, workspaces};
 pub(crate) use listen::{listen_error, reachable};
-pub(crate) use state::StateDir;
+pub(crate) use state::{Running, StateDir};
 pub(crate) use upstream::KeyFileError;
+pub(crate) use warnings::{Seen, of as weakened};
 
 use self::lent::Lent;
 use self::pictures::{Artist, Studio};
@@ -110,16 +111,14 @@ impl Gateway {
             lab: upstream.lab.as_ref(),
             base_url: format!("http://{}", listen::reachable(address)),
         })?;
-        let image_key_file = studio.as_ref().and_then(|studio| studio.weak_key_file.as_deref());
 
         let weakened = warnings::of(&warnings::Seen {
             config,
             address,
             is_root: rustix::process::geteuid().is_root(),
-            confined: &confined,
+            confined: Some(&confined),
             binary: &binary,
             keys: &keys,
-            key_file: upstream.weak_key_file.as_deref().or(image_key_file),
         });
         for weakened in &weakened {
             warn!("{} (hint: {})", weakened.sentence(), weakened.hint());

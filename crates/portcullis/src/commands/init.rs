@@ -87,7 +87,7 @@ pub(super) fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
         format!(" --config {file}")
     };
     print::note(&format!(
-        "Next:\n  portcullis login{told}\n  portcullis key create --name my-app{told}\n  \
+        "Next:\n  portcullis doctor{told}\n  portcullis login{told}\n  portcullis key create --name my-app{told}\n  \
          portcullis serve{told}"
     ));
     Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use portcullis_agent::{Admission, AdmissionLimits, Agent, Deadline, Record};
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::{
@@ -20,7 +20,7 @@ use portcullis_lab::ModelServer;
 
 use super::lent::Lent;
 use super::state::StateDir;
-use super::upstream::{read_key, weak};
+use super::upstream::read_key;
 use crate::config::{Config, ImageBackend, KeepFor};
 
 /// The model behind both backends.
@@ -44,8 +44,6 @@ pub(super) struct Studio {
     shelf: Option<Arc<Shelf>>,
     admission: AdmissionLimits,
     settings: PictureSettings,
-    /// The key file of the backend, if others than its owner can use it.
-    pub(super) weak_key_file: Option<Utf8PathBuf>,
 }
 
 /// What a worker that draws is started with.
@@ -64,10 +62,10 @@ pub(super) struct Parts<'a> {
 /// Starts whoever draws; nobody does where that is configured, and where the provider has no login to draw with.
 pub(super) fn open(parts: Parts<'_>) -> anyhow::Result<Option<Studio>> {
     let config = &parts.config.images;
-    let (artist, weak_key_file) = match config.backend {
+    let artist = match config.backend {
         ImageBackend::Off => return Ok(None),
         ImageBackend::Codex => match painter(&parts)? {
-            Some(settings) => (Artist::Codex(Arc::new(Painter::start(settings))), None),
+            Some(settings) => Artist::Codex(Arc::new(Painter::start(settings))),
             None => return Ok(None),
         },
         ImageBackend::OpenAi => {
@@ -75,7 +73,7 @@ pub(super) fn open(parts: Parts<'_>) -> anyhow::Result<Option<Studio>> {
             let key = read_key("images.key_file", path)?;
             let base_url = config.base_url.as_str().to_owned();
             let settings = ApiSettings { base_url, key, turns: config.concurrent.get() };
-            (Artist::Api(Arc::new(ImagesApi::new(settings)?)), weak(path))
+            Artist::Api(Arc::new(ImagesApi::new(settings)?))
         }
     };
     let shelf = match config.keep {
@@ -106,7 +104,7 @@ pub(super) fn open(parts: Parts<'_>) -> anyhow::Result<Option<Studio>> {
         queue: limits.queue.get(),
         wait: limits.queue_wait,
     };
-    Ok(Some(Studio { artist, shelf, admission, settings, weak_key_file }))
+    Ok(Some(Studio { artist, shelf, admission, settings }))
 }
 
 /// With the login of whoever serves the model. The built-in one has none, and gets one that is nobody's.

@@ -1,7 +1,6 @@
 //! Who serves the model: from the configuration to what Codex is told.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -18,8 +17,6 @@ pub(super) struct Upstream {
     pub(super) provider: Provider,
     /// The built-in model, if it is the one.
     pub(super) lab: Option<ModelServer>,
-    /// The provider's key file, if others than its owner can use it.
-    pub(super) weak_key_file: Option<Utf8PathBuf>,
 }
 
 /// The provider's key cannot be had: the configuration names a file that is not one.
@@ -52,7 +49,6 @@ pub(super) async fn open(provider: &config::Provider) -> anyhow::Result<Upstream
             name: "OpenAI with the operator's Codex login".to_owned(),
             provider: Provider::OpenAi,
             lab: None,
-            weak_key_file: None,
         }),
         config::Provider::Lab => lab().await,
         config::Provider::Custom(custom) => Ok(self::custom(custom)?),
@@ -80,15 +76,11 @@ async fn lab() -> anyhow::Result<Upstream> {
         name: "the built-in demo model".to_owned(),
         provider: Provider::Custom(provider),
         lab: Some(server),
-        weak_key_file: None,
     })
 }
 
 fn custom(custom: &config::CustomProvider) -> Result<Upstream, KeyFileError> {
-    let (key, weak_key_file) = match &custom.key_file {
-        None => (None, None),
-        Some(path) => (Some(read_key("provider.key_file", path)?), weak(path)),
-    };
+    let key = custom.key_file.as_deref().map(|path| read_key("provider.key_file", path)).transpose()?;
     let exposed = |texts: &BTreeMap<String, SecretString>| {
         texts.iter().map(|(name, text)| (name.clone(), text.expose_secret().to_owned())).collect()
     };
@@ -105,7 +97,7 @@ fn custom(custom: &config::CustomProvider) -> Result<Upstream, KeyFileError> {
         query_params: exposed(&custom.query_params),
     };
     let name = format!("`{}` at {}", provider.name, provider.base_url);
-    Ok(Upstream { name, provider: Provider::Custom(provider), lab: None, weak_key_file })
+    Ok(Upstream { name, provider: Provider::Custom(provider), lab: None })
 }
 
 /// The key in a file that the configuration names under `name`.
@@ -120,20 +112,8 @@ pub(super) fn read_key(name: &'static str, path: &Utf8Path) -> Result<SecretStri
     Ok(SecretString::from(key))
 }
 
-/// The file, if others than its owner can use it.
-pub(super) fn weak(path: &Utf8Path) -> Option<Utf8PathBuf> {
-    others_can_use(path).then(|| path.to_owned())
-}
-
-fn others_can_use(path: &Utf8Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|file| file.mode() & 0o077 != 0)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt as _;
-
     use camino_tempfile::Utf8TempDir;
 
     use super::*;
@@ -152,15 +132,7 @@ mod tests {
         for bad in ["", " \n", "sk-1\nsk-2", "sk 1", "schlüssel"] {
             assert!(read(bad).unwrap_err().contains("holds no key"), "{bad:?}");
         }
-        assert!(
-            read_key("provider.key_file", &dir.path().join("none"))
-                .unwrap_err()
-                .to_string()
-                .contains("cannot be read")
-        );
-        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        assert!(others_can_use(&path));
-        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        assert!(!others_can_use(&path));
+        let missing = read_key("provider.key_file", &dir.path().join("none")).unwrap_err();
+        assert!(missing.to_string().contains("cannot be read"));
     }
 }

@@ -10,7 +10,7 @@ use portcullis_codex::{CodexBinary, PINNED_VERSION};
 use portcullis_confine::Missing;
 
 use super::confinement::Confined;
-use crate::config::Config;
+use crate::config::{Config, Provider};
 
 /// One thing that is weaker than it could be. This is the whole list.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,11 +48,10 @@ pub(crate) struct Seen<'a> {
     /// Where the gateway really listens, or will.
     pub(crate) address: SocketAddr,
     pub(crate) is_root: bool,
-    pub(crate) confined: &'a Confined,
+    /// `None`: that is looked at elsewhere.
+    pub(crate) confined: Option<&'a Confined>,
     pub(crate) binary: &'a CodexBinary,
     pub(crate) keys: &'a Keys,
-    /// The provider's key file, if others than its owner can use it.
-    pub(crate) key_file: Option<&'a Utf8Path>,
 }
 
 /// All of them, worst first.
@@ -61,12 +60,13 @@ pub(crate) fn of(seen: &Seen<'_>) -> Vec<Weakened> {
     if seen.is_root {
         found.push(Weakened::Root);
     }
-    if seen.confined.level != "namespaces" {
-        let why: Vec<_> =
-            seen.confined.refused.iter().map(|refusal| refusal.why.replace('\n', " ")).collect();
-        found.push(Weakened::Confinement { level: seen.confined.level, why: why.join("; ") });
+    if let Some(confined) = seen.confined {
+        if confined.level != "namespaces" {
+            let why: Vec<_> = confined.refused.iter().map(|refusal| refusal.why.replace('\n', " ")).collect();
+            found.push(Weakened::Confinement { level: confined.level, why: why.join("; ") });
+        }
+        found.extend(confined.missing.iter().copied().map(Weakened::Barrier));
     }
-    found.extend(seen.confined.missing.iter().copied().map(Weakened::Barrier));
     if !seen.address.ip().is_loopback() {
         found.push(Weakened::Address(seen.address.ip()));
     }
@@ -84,7 +84,12 @@ pub(crate) fn of(seen: &Seen<'_>) -> Vec<Weakened> {
     } else if has_mode(&login, 0o077) {
         found.push(Weakened::Login(login));
     }
-    found.extend(seen.key_file.map(|file| Weakened::ProviderKey(file.to_owned())));
+    if let Provider::Custom(custom) = &seen.config.provider {
+        let weak = custom.key_file.iter().filter(|file| has_mode(file, 0o077));
+        found.extend(weak.map(|file| Weakened::ProviderKey(file.clone())));
+    }
+    let weak = seen.config.images.key_file.iter().filter(|file| has_mode(file, 0o077));
+    found.extend(weak.map(|file| Weakened::ProviderKey(file.clone())));
     found.extend(seen.keys.weaknesses().into_iter().map(Weakened::Keys));
     if !seen.binary.is_pinned() {
         found.push(Weakened::Codex(seen.binary.version.clone()));
@@ -213,7 +218,14 @@ mod tests {
         for (name, text) in [
             ("keys.json", r#"{"version":1,"keys":[]}"#.to_owned()),
             ("codex/auth.json", String::new()),
-            ("portcullis.toml", format!("state.dir = '.'\naudit.enabled = {audit}\n")),
+            ("key", "k".to_owned()),
+            (
+                "portcullis.toml",
+                format!(
+                    "state.dir = '.'\naudit.enabled = {audit}\n[provider]\nkind = 'custom'\nkey_file = 'key'\n\
+                     base_url = 'http://127.0.0.1:1'\n"
+                ),
+            ),
         ] {
             std::fs::write(dir.path().join(name), text).unwrap();
             set(&dir.path().join(name), mode);
@@ -224,41 +236,34 @@ mod tests {
         (dir, config)
     }
 
-    fn found(
-        config: &Config,
-        is_root: bool,
-        address: &str,
-        version: &str,
-        key_file: Option<&str>,
-    ) -> Vec<Weakened> {
+    fn found(config: &Config, is_root: bool, address: &str, version: &str) -> Vec<Weakened> {
         of(&Seen {
             config,
             address: address.parse().unwrap(),
             is_root,
-            confined: &Confined {
+            confined: Some(&Confined {
                 confinement: Confinement::Off,
                 has_hands: false,
                 level: "namespaces",
                 missing: Vec::new(),
                 refused: Vec::new(),
-            },
+            }),
             binary: &CodexBinary { path: "/codex".into(), version: version.to_owned() },
             keys: &Keys::open(config.state.dir.join("keys.json")).unwrap(),
-            key_file: key_file.map(Utf8Path::new),
         })
     }
 
     #[test]
     fn nothing_to_say_about_a_strong_gateway() {
         let (_dir, config) = gateway(0o600, true);
-        assert_eq!(found(&config, false, "127.0.0.1:1", PINNED_VERSION, None), []);
-        assert_eq!(found(&config, false, "[::1]:1", PINNED_VERSION, None), []);
+        assert_eq!(found(&config, false, "127.0.0.1:1", PINNED_VERSION), []);
+        assert_eq!(found(&config, false, "[::1]:1", PINNED_VERSION), []);
     }
 
     #[test]
     fn every_weakness_is_named() {
         let (dir, config) = gateway(0o666, false);
-        let found = found(&config, true, "0.0.0.0:1", "0.1.0", Some("/key"));
+        let found = found(&config, true, "0.0.0.0:1", "0.1.0");
         let told: Vec<_> = found
             .iter()
             .map(|weakened| {
@@ -273,7 +278,7 @@ mod tests {
         address: the gateway listens on 0.0.0.0, where other machines reach it without TLS (bind it to 127.0.0.1 and put a server with TLS in front of it)
         config_file: others can change the configuration file (chmod go-w 'DIR/portcullis.toml')
         login: others can read or replace the operator's login (chmod go-rwx 'DIR/codex/auth.json')
-        provider_key: others can read the key of the model provider (chmod 600 '/key')
+        provider_key: others can read the key of the model provider (chmod 600 'DIR/key')
         keys_file: others can use the file of the API keys (chmod 600 'DIR/keys.json')
         codex_version: Codex 0.1.0 is not the version that Portcullis is tested with (`npm install -g @openai/codex@0.169.0`)
         no_audit: no audit log is kept (set `enabled = true` in `[audit]`)

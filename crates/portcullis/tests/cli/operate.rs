@@ -18,7 +18,7 @@ fn init_writes_a_configuration_once() {
 
     let made = init(&["--bind", "127.0.0.1:9000", "--model", "gpt-6", "--provider", "lab"]);
     assert_eq!((made.code, made.stdout.trim()), (0, format!("Wrote `{file}`.").as_str()), "{made:?}");
-    assert!(made.stderr.starts_with("Next:\n  portcullis login\n"), "{made:?}");
+    assert!(made.stderr.starts_with("Next:\n  portcullis doctor\n  portcullis login\n"), "{made:?}");
     assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
     let shown = Program::new(&["config", "show"]).env("HOME", home.path().as_str()).output().stdout;
     for expected in ["http.bind = \"127.0.0.1:9000\"", "codex.model = \"gpt-6\"", "provider.kind = \"lab\""] {
@@ -99,4 +99,68 @@ fn completions_and_the_manual_know_every_command() {
     }
     let schema = Program::new(&["config", "schema"]).output();
     assert!(schema.stdout.starts_with("{\n") && schema.stdout.contains("\"deadline\""), "{schema:?}");
+}
+
+#[test]
+fn doctor_says_what_to_do_and_exits_by_it() {
+    let dir = Utf8TempDir::new().unwrap();
+    let file = dir.path().join("portcullis.toml");
+    let codex = codex();
+    let doctor = |text: &str, args: &[&str]| {
+        std::fs::write(&file, format!("state.dir = 'state'\nhttp.bind = '127.0.0.1:0'\n{text}")).unwrap();
+        Program::new(&["doctor", "--config", file.as_str()]).args_slice(args).output()
+    };
+    let lab = format!("codex.bin = '{codex}'\nprovider.kind = 'lab'\n");
+    let well = doctor(&lab, &[]);
+    assert_eq!(well.code, 0, "{well:?}");
+    for expected in [
+        "ok    configuration  `",
+        "ok    codex          Codex 0.169.0 at `",
+        "ok    login          the provider needs no",
+    ] {
+        assert!(well.stdout.contains(expected), "{well:?}");
+    }
+    assert!(!dir.path().join("state").exists(), "a doctor makes nothing");
+
+    // Nobody is signed in; Codex itself says so.
+    std::fs::create_dir_all(dir.path().join("state/codex")).unwrap();
+    let ill = doctor(&format!("codex.bin = '{codex}'\naudit.enabled = false\n"), &[]);
+    assert_eq!(ill.code, 1, "{ill:?}");
+    assert!(ill.stdout.contains("fail  login          nobody is signed in\n"), "{ill:?}");
+    assert!(
+        ill.stdout.contains("-> `portcullis login`\n")
+            && ill.stdout.contains("warn  weakened       no audit log"),
+        "{ill:?}"
+    );
+    assert_eq!(ill.stderr, "error: one check failed\n");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let bind = format!("PORTCULLIS__HTTP__BIND={}", taken.local_addr().unwrap());
+    let (name, value) = bind.split_once('=').unwrap();
+    std::fs::write(&file, "state.dir = 'state'\ncodex.bin = '/none'\n").unwrap();
+    let both = Program::new(&["doctor", "--json", "--config", file.as_str()]).env(name, value).output();
+    assert_eq!((both.code, both.stderr.as_str()), (1, "error: 2 checks failed\n"), "{both:?}");
+    assert!(both.stdout.starts_with("{\"ok\":false,") && both.stdout.contains("is taken"), "{both:?}");
+}
+
+#[test]
+fn logout_is_codexs_own() {
+    let state = Utf8TempDir::new().unwrap();
+    let codex = codex();
+    let logout = || {
+        let args = ["logout", "--state-dir", state.path().as_str(), "--codex-bin", codex.as_str()];
+        Program::new(&args).output()
+    };
+    let nobody = logout();
+    assert_eq!(nobody.code, 0, "{nobody:?}");
+    assert!(nobody.stdout.starts_with("Nobody was signed in in `"), "{nobody:?}");
+
+    let login = state.path().join("codex/auth.json");
+    std::fs::write(&login, r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-test"}"#).unwrap();
+    let done = logout();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.starts_with("Signed out: apiKey. The login in `"), "{done:?}");
+    assert!(!login.exists());
+    let shown = Program::new(&["audit", "show", "--state-dir", state.path().as_str()]).output().stdout;
+    assert!(shown.contains(" operator signed_out") && shown.lines().count() == 1, "{shown}");
 }
