@@ -75,7 +75,8 @@ pub(crate) async fn in_login_home<T>(
     let launch = confinement.sign_in(binary, args, login_home, base_environment(login_home));
     let mut process = Process::spawn(&launch)?;
     let (stdin, stdout) = process.take_stdio();
-    let Opened { connection, router, closed } = Connection::open(stdin, stdout);
+    let Opened { connection, router, closed } =
+        Connection::open(stdin, stdout).map_err(|error| LoginError::Codex(error.to_string()))?;
     let result = tokio::select! {
         result = talk(&connection, &router) => result,
         why = closed => Err(LoginError::Codex(why)),

@@ -22,6 +22,7 @@ use crate::codex::Settings;
 use crate::hands::{HandsInUse, HandsMaker};
 use crate::history::{Replay, replay};
 use crate::running::{HeldPlaces, NewTurn, run};
+use crate::to_its_end::to_its_end;
 use crate::tools::dynamic_tools;
 use crate::turn_state::TurnState;
 use crate::watch::{EVERY, Used, Watch};
@@ -34,7 +35,7 @@ pub(crate) struct AppServer {
     supervisor: Supervisor<Arc<Link>>,
     version: String,
     login_file: Utf8PathBuf,
-    /// Turns that are being started; each ends within its calls' deadlines.
+    /// Turns that are being started though their caller has gone; each ends within its calls' deadlines.
     starting: TaskTracker,
     /// Makes the hands of its turns, if they have any.
     hands: Option<Arc<HandsMaker>>,
@@ -179,12 +180,11 @@ impl Agent for AppServer {
         Readiness::of(vec![worker, Condition { name: "login", ok, required: true, message }, version])
     }
 
-    /// Runs the steps on a task of their own: a caller that goes away in the middle must not leave a thread
-    /// behind. The turn that nobody takes is dropped, and so interrupted.
+    /// Runs all steps in any case: a caller that goes away in the middle must not leave a thread behind. The turn
+    /// that nobody takes is dropped, and so interrupted.
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
         let link = self.link()?;
-        let started = self.starting.spawn(start_turn(self.kind, self.hands.clone(), link, request));
-        started.await.map_err(|error| AgentError::new(ErrorKind::Internal).because(error))?
+        to_its_end(&self.starting, start_turn(self.kind, self.hands.clone(), link, request)).await
     }
 }
 

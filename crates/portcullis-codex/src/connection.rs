@@ -1,6 +1,6 @@
 //! One app-server on the other end of two pipes: calls go out, replies and notifications come in.
 //!
-//! Two tasks per worker: a reader that never waits for anybody (the pipe is always drained) and a writer. At most
+//! One task per worker reads and never waits for anybody: the pipe is always drained. Whoever calls writes. At most
 //! 64 calls are in flight, because the app-server refuses from about 150 and beyond some 400 drops replies silently;
 //! so every call also has a deadline, and a call that meets it makes the worker suspect: it is asked a question that
 //! it must answer, and when it does not, the connection is closed and the supervisor replaces the worker.
@@ -17,13 +17,14 @@ use portcullis_app_server_protocol::{
     reply_line, request_line,
 };
 use serde_json::value::RawValue;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::outbox::Outbox;
 use crate::replies::{CallError, Replies, ReplyFault};
 use crate::router::{Chore, Router};
 
@@ -41,8 +42,7 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 /// One app-server on the other end of two pipes. Dropping it ends its tasks.
 pub(crate) struct Connection {
     replies: Arc<Replies>,
-    /// Lines to write. Bounded by what may be outstanding: the calls in flight, and the answers to tool calls.
-    outbox: mpsc::UnboundedSender<Vec<u8>>,
+    outbox: Arc<Outbox>,
     in_flight: Semaphore,
     suspect: Arc<Notify>,
     _stop: DropGuard,
@@ -62,8 +62,8 @@ impl Connection {
         clippy::disallowed_methods,
         reason = "unbounded channels: each says what bounds it where it is declared"
     )]
-    pub(crate) fn open(stdin: ChildStdin, stdout: ChildStdout) -> Opened {
-        let (outbox, lines) = mpsc::unbounded_channel();
+    pub(crate) fn open(stdin: ChildStdin, stdout: ChildStdout) -> std::io::Result<Opened> {
+        let outbox = Arc::new(Outbox::new(stdin)?);
         let (chores, todo) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let replies = Arc::new(Replies::default());
@@ -71,15 +71,16 @@ impl Connection {
         let suspect = Arc::new(Notify::new());
         let connection = Arc::new(Self {
             replies: Arc::clone(&replies),
-            outbox: outbox.clone(),
+            outbox: Arc::clone(&outbox),
             in_flight: Semaphore::new(IN_FLIGHT),
             suspect: Arc::clone(&suspect),
             _stop: stop.clone().drop_guard(),
         });
 
         let tasks = TaskTracker::new();
-        let reader = tasks.spawn(read_lines(stdout, Arc::clone(&replies), Arc::clone(&router), outbox));
-        let writer = tasks.spawn(write_lines(stdin, lines));
+        let reader =
+            tasks.spawn(read_lines(stdout, Arc::clone(&replies), Arc::clone(&router), Arc::clone(&outbox)));
+        let writer = tasks.spawn(async move { outbox.keep_writing().await });
         let keeper = tasks.spawn(do_chores(todo, Arc::downgrade(&connection), Arc::clone(&router)));
         let watch = watch_suspect(suspect, Arc::downgrade(&connection));
         let (for_replies, for_router) = (replies, Arc::clone(&router));
@@ -105,7 +106,7 @@ impl Connection {
             Box::pin(
                 async move { closed.await.unwrap_or_else(|_| "the connection's task is gone".to_owned()) },
             );
-        Opened { connection, router, closed }
+        Ok(Opened { connection, router, closed })
     }
 
     /// Calls a method and waits for its result, at most until `deadline`. "Overloaded" is asked again.
@@ -160,7 +161,7 @@ impl Connection {
             })
         });
         let mut waiting = self.replies.expect(on_reply).map_err(|why| CallError::Gone { why })?;
-        self.send(request_line(waiting.id, params));
+        self.send(&request_line(waiting.id, params));
         let reply = match timeout_at(deadline, &mut waiting.reply).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_dropped)) => return Err(CallError::Gone { why: "the connection is gone".into() }),
@@ -179,12 +180,12 @@ impl Connection {
 
     /// Tells the app-server something that has no answer.
     pub(crate) fn notify(&self, method: &str) {
-        self.send(notification_line(method));
+        self.send(&notification_line(method));
     }
 
-    /// Queues a line. It is lost only when the writer is gone, and then every waiting call fails by itself.
-    pub(crate) fn send(&self, line: Vec<u8>) {
-        let _gone = self.outbox.send(line);
+    /// Writes a line. It is lost only when the worker is gone, and then every waiting call fails by itself.
+    pub(crate) fn send(&self, line: &[u8]) {
+        self.outbox.send(line);
     }
 }
 
@@ -198,7 +199,7 @@ async fn read_lines(
     stdout: ChildStdout,
     replies: Arc<Replies>,
     router: Arc<Router>,
-    outbox: mpsc::UnboundedSender<Vec<u8>>,
+    outbox: Arc<Outbox>,
 ) -> String {
     let mut reader = BufReader::with_capacity(64 * 1024, stdout);
     let mut line = Vec::new();
@@ -208,7 +209,7 @@ async fn read_lines(
             Ok(available) => available,
             Err(error) => return format!("the app-server's output can not be read: {error}"),
         };
-        let end = available.iter().position(|&byte| byte == b'\n');
+        let end = memchr::memchr(b'\n', available);
         let take = end.unwrap_or(available.len());
         if line.len() + take > LONGEST_LINE {
             return format!("the app-server sent a line of more than {LONGEST_LINE} bytes");
@@ -235,12 +236,7 @@ async fn read_lines(
     }
 }
 
-fn handle(
-    line: &[u8],
-    replies: &Replies,
-    router: &Router,
-    outbox: &mpsc::UnboundedSender<Vec<u8>>,
-) -> Result<(), String> {
+fn handle(line: &[u8], replies: &Replies, router: &Router, outbox: &Outbox) -> Result<(), String> {
     match Incoming::parse(line).map_err(|error| error.to_string())? {
         Incoming::Reply { id, result } => replies.deliver(id, result),
         Incoming::Notification { method, params } => match Notification::parse(&method, params) {
@@ -268,24 +264,11 @@ fn handle(
             if !answered {
                 // Whatever it is, nobody here grants it; without an answer the turn would hang.
                 tracing::debug!(codex.request = %method, "Codex asked for `{method}` and was refused");
-                let _gone =
-                    outbox.send(reply_error_line(id, -32601, "Portcullis does not answer this request"));
+                outbox.send(&reply_error_line(id, -32601, "Portcullis does not answer this request"));
             }
         }
     }
     Ok(())
-}
-
-async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) -> String {
-    let mut batch = Vec::new();
-    while lines.recv_many(&mut batch, 64).await > 0 {
-        let bytes = batch.concat();
-        batch.clear();
-        if let Err(error) = stdin.write_all(&bytes).await {
-            return format!("the app-server's input can not be written: {error}");
-        }
-    }
-    "nobody writes to the app-server any more".to_owned()
 }
 
 /// Interrupts and releases, each with its own deadline, side by side.
@@ -373,7 +356,7 @@ mod tests {
         };
         let mut process = Process::spawn(&launch).unwrap();
         let (stdin, stdout) = process.take_stdio();
-        (process, Connection::open(stdin, stdout))
+        (process, Connection::open(stdin, stdout).unwrap())
     }
 
     #[tokio::test]

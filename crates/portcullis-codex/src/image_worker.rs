@@ -93,7 +93,8 @@ impl Role for ImageWorker {
         stdout: ChildStdout,
     ) -> Result<Connected<Arc<Link>>, ConnectError> {
         let login_changed = changed(&self.login_file);
-        let Opened { connection, router, closed } = Connection::open(stdin, stdout);
+        let Opened { connection, router, closed } =
+            Connection::open(stdin, stdout).map_err(ConnectError::new)?;
         initialize(&connection).await.map_err(ConnectError::new)?;
         let login = match login(&connection).await {
             Ok(login) => login,

@@ -43,6 +43,7 @@ pub(crate) struct Router {
 }
 
 struct Entry {
+    thread: ThreadId,
     /// Set by the reader when the reply to `turn/start` passes, before any notification of the turn.
     turn: Option<TurnId>,
     state: TurnState,
@@ -73,7 +74,15 @@ impl Router {
         hands: Option<HandsInUse>,
     ) -> EventReceiver {
         let (events, receiver) = event_queue(UNREAD_BYTES);
-        let entry = Entry { turn: None, state, events, interrupting: false, hands, _places: places };
+        let entry = Entry {
+            thread: thread.clone(),
+            turn: None,
+            state,
+            events,
+            interrupting: false,
+            hands,
+            _places: places,
+        };
         self.lock().insert(thread, entry);
         receiver
     }
@@ -114,16 +123,19 @@ impl Router {
         if entry.turn.as_ref().is_none_or(|expected| expected.as_str() != turn) {
             return;
         }
-        let thread = ThreadId::from(thread);
         let over = matches!(notification, Notification::TurnCompleted(_));
         let Entry { state, events, .. } = entry;
         let mut ended_here = false;
         state.on(notification, &mut |event| ended_here |= deliver(events, event));
+        if !over && !ended_here {
+            return;
+        }
+        let thread = entry.thread.clone();
         if over {
             turns.remove(&thread);
             drop(turns);
             self.chore(Chore::Release { thread });
-        } else if ended_here {
+        } else {
             self.interrupt(thread, entry);
         }
     }

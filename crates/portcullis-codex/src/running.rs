@@ -122,7 +122,7 @@ impl TurnSource for RunningTurn {
     fn answer(&mut self, outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
         let Registered { link, thread, .. } = &self.registered;
         for line in link.router.answer(thread, &outputs)? {
-            link.connection.send(line);
+            link.connection.send(&line);
         }
         Ok(())
     }

@@ -164,7 +164,8 @@ impl Role for Worker {
         stdout: ChildStdout,
     ) -> Result<Connected<Arc<Link>>, ConnectError> {
         let login_changed = changed(&self.login_file);
-        let Opened { connection, router, closed } = Connection::open(stdin, stdout);
+        let Opened { connection, router, closed } =
+            Connection::open(stdin, stdout).map_err(ConnectError::new)?;
         initialize(&connection).await.map_err(ConnectError::new)?;
         let login = login(&connection).await.map_err(ConnectError::new)?;
         let models = models(&connection).await.map_err(ConnectError::new)?;
