@@ -15,6 +15,7 @@ pub use self::schedule::AdmissionLimits;
 use self::schedule::{Decision, Schedule, Ticket};
 use crate::{
     Agent, AgentError, Capabilities, ErrorKind, Model, PrincipalId, Profile, Readiness, Turn, TurnRequest,
+    WorkerReport,
 };
 
 /// Gives every turn a [`Place`] before it starts, and has it wait for one where need be. What waits is bounded in number
@@ -195,6 +196,10 @@ impl<A: Agent> Agent for Admission<A> {
 
     async fn readiness(&self) -> Readiness {
         self.inner.readiness().await
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        self.inner.workers()
     }
 
     async fn start_turn(&self, mut request: TurnRequest) -> Result<Turn, AgentError> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AgentError, ModelId, Readiness, Turn, TurnRequest};
+use crate::{AgentError, ModelId, Readiness, Turn, TurnRequest, WorkerReport};
 
 /// Something that runs turns.
 #[async_trait]
@@ -15,6 +15,11 @@ pub trait Agent: Send + Sync {
 
     /// Whether a turn could start now.
     async fn readiness(&self) -> Readiness;
+
+    /// The processes that run turns; an agent without any has none.
+    fn workers(&self) -> Vec<WorkerReport> {
+        Vec::new()
+    }
 
     /// Begins a turn and returns once the agent has accepted it. Dropping the [`Turn`] interrupts it.
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError>;
@@ -32,6 +37,10 @@ impl<A: Agent + ?Sized> Agent for std::sync::Arc<A> {
 
     async fn readiness(&self) -> Readiness {
         (**self).readiness().await
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        (**self).workers()
     }
 
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::{
     Agent, AgentError, Capabilities, ErrorKind, Model, Outcome, Readiness, ToolOutput, Turn, TurnEvent,
-    TurnRequest, TurnSource,
+    TurnRequest, TurnSource, WorkerReport,
 };
 
 /// Ends turns that outlive [`crate::TurnOptions::deadline`] as [`ErrorKind::Timeout`]. The clock stands still
@@ -38,6 +38,10 @@ impl<A: Agent> Agent for Deadline<A> {
 
     async fn readiness(&self) -> Readiness {
         self.inner.readiness().await
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        self.inner.workers()
     }
 
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {

@@ -20,6 +20,7 @@ mod request;
 mod turn;
 mod usage;
 mod witness;
+mod worker_report;
 
 pub use admission::{Admission, AdmissionLimits, Place, QueueWatcher};
 pub use agent::{Agent, Capabilities, Effort, Model};
@@ -47,3 +48,4 @@ pub use request::{
 pub use turn::{Turn, TurnSource};
 pub use usage::Usage;
 pub use witness::{WorkerFact, WorkerWitness};
+pub use worker_report::WorkerReport;

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use tracing::{info, warn};
 
 use crate::{
-    Agent, AgentError, Capabilities, ErrorKind, Model, ModelId, Outcome, PrincipalId, Readiness, RequestId,
-    ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource, Usage,
+    Agent, AgentError, Capabilities, ErrorKind, Model, ModelId, Outcome, PrincipalId, Profile, Readiness,
+    RequestId, ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource, Usage, WorkerReport,
 };
 
 /// Writes one line per turn when it ends: who, which thread and model, the outcome, tokens and timings. Never a
@@ -28,6 +28,8 @@ pub trait TurnCounter: Send + Sync {
 /// A turn that is over, without anything that was said in it.
 #[derive(Clone, Debug)]
 pub struct EndedTurn {
+    /// What it could touch.
+    pub profile: Profile,
     /// `completed`, `interrupted` or `failed`.
     pub outcome: &'static str,
     /// The kind of failure; empty where there was none.
@@ -67,10 +69,15 @@ impl<A: Agent> Agent for Record<A> {
         self.inner.readiness().await
     }
 
+    fn workers(&self) -> Vec<WorkerReport> {
+        self.inner.workers()
+    }
+
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
         let started = Instant::now();
         let (id, principal, model) =
             (request.request.clone(), request.principal.clone(), request.options.model.clone());
+        let profile = request.profile;
         match self.inner.start_turn(request).await {
             Ok(turn) => {
                 let (thread, turn_id) = (turn.thread().clone(), turn.id().clone());
@@ -81,6 +88,7 @@ impl<A: Agent> Agent for Record<A> {
                         counter,
                         request: id,
                         principal,
+                        profile,
                         model,
                         thread,
                         turn: turn_id,
@@ -94,6 +102,7 @@ impl<A: Agent> Agent for Record<A> {
             }
             Err(error) => {
                 self.counter.ended(&EndedTurn {
+                    profile,
                     outcome: "failed",
                     error: error.kind.word(),
                     usage: Usage::default(),
@@ -101,7 +110,7 @@ impl<A: Agent> Agent for Record<A> {
                     duration: started.elapsed(),
                 });
                 warn!(
-                    request.id = %id, principal = %principal, model = %model,
+                    request.id = %id, principal = %principal, profile = profile.word(), model = %model,
                     error.kind = error.kind.word(), error.cause = error.cause_chain(),
                     "Turn of `{principal}` was not started: {}", error.kind
                 );
@@ -120,6 +129,7 @@ struct Line {
     counter: Arc<dyn TurnCounter>,
     request: RequestId,
     principal: PrincipalId,
+    profile: Profile,
     model: ModelId,
     thread: ThreadId,
     turn: TurnId,
@@ -168,6 +178,7 @@ impl Line {
             Outcome::Completed | Outcome::Interrupted => ("", String::new()),
         };
         self.counter.ended(&EndedTurn {
+            profile: self.profile,
             outcome: outcome.word(),
             error: kind,
             usage: self.usage,
@@ -178,7 +189,8 @@ impl Line {
         macro_rules! line {
             ($level:ident) => {
                 $level!(
-                    request.id = %self.request, principal = %self.principal, model = %self.model,
+                    request.id = %self.request, principal = %self.principal, profile = self.profile.word(),
+                    model = %self.model,
                     thread.id = %self.thread, turn.id = %self.turn,
                     outcome = outcome.word(), error.kind = kind, error.cause = cause,
                     usage.input = self.usage.input, usage.cached_input = self.usage.cached_input,

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use portcullis_agent::{
     Agent, AgentError, Capabilities, Condition, ErrorKind, Item, Model, Outcome, PrincipalId, Profile,
     Readiness, RequestId, ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource, Usage,
+    WorkerReport,
 };
 
 use crate::audit::Audit;
@@ -56,6 +57,10 @@ impl<A: Agent> Agent for Audited<A> {
             });
         }
         Readiness::of(conditions)
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        self.inner.workers()
     }
 
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use portcullis_agent::{
     Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, ReasoningSummary, Turn,
-    TurnRequest,
+    TurnRequest, WorkerReport,
 };
 use portcullis_app_server_protocol::{
     Approval, SandboxMode, ThreadStartParams, TurnEnvironment, TurnStartParams,
 };
-use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, State, Supervisor};
+use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, State, Supervisor, resident_bytes};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -178,6 +178,18 @@ impl Agent for AppServer {
         let (ok, message) =
             login.unwrap_or_else(|| (false, "not known while the worker is not ready".to_owned()));
         Readiness::of(vec![worker, Condition { name: "login", ok, required: true, message }, version])
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        let status = self.supervisor.status().borrow().clone();
+        vec![WorkerReport {
+            name: self.supervisor.name().to_owned(),
+            state: status.state.name(),
+            age: status.since.map(|since| since.elapsed()),
+            turns: status.state.handle().map_or(0, |link| link.router.running()),
+            resident_bytes: status.pid.and_then(resident_bytes),
+            ended: status.ended,
+        }]
     }
 
     /// Runs all steps in any case: a caller that goes away in the middle must not leave a thread behind. The turn

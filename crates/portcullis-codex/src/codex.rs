@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use portcullis_agent::{
     Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, Turn, TurnRequest, WorkerFact,
-    WorkerWitness,
+    WorkerReport, WorkerWitness,
 };
 use portcullis_workspaces::Workspaces;
 use tokio::sync::OnceCell;
@@ -219,6 +219,11 @@ impl Agent for Codex {
         let mut conditions = self.chat.readiness().await.conditions;
         conditions.extend(self.hands_condition().await);
         Readiness::of(conditions)
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        let handed = self.handed.get().map(|handed| handed.server.workers());
+        self.chat.workers().into_iter().chain(handed.into_iter().flatten()).collect()
     }
 
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {

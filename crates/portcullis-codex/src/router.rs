@@ -65,6 +65,11 @@ impl Router {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many turns run.
+    pub(crate) fn running(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Makes a thread's turn known, before it is started.
     pub(crate) fn register(
         &self,

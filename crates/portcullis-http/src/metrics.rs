@@ -1,26 +1,33 @@
 //! What is counted, under the names of the words. No label takes a value from a client.
 
+mod catalogue;
+mod workers;
+
 use std::time::Duration;
 
-use portcullis_agent::{EndedTurn, QueueWatcher, TurnCounter};
+use portcullis_agent::{EndedTurn, QueueWatcher, TurnCounter, WorkerReport};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Unit;
 
-type Labels<const N: usize> = [(&'static str, String); N];
+use self::catalogue::Catalogue;
+use self::workers::WorkerMetrics;
+
+/// Every value is one of ours.
+type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// What is counted.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
-    requests: Family<Labels<2>, Counter>,
-    turns: Family<Labels<2>, Counter>,
+    all: Catalogue,
+    requests: Family<[(&'static str, String); 2], Counter>,
+    turns: Family<Labels<3>, Counter>,
     tokens: Family<Labels<1>, Counter>,
-    first_event: Histogram,
-    duration: Histogram,
+    first_event: Family<Labels<1>, Histogram, fn() -> Histogram>,
+    duration: Family<Labels<1>, Histogram, fn() -> Histogram>,
     /// Turns that wait for the outputs of their caller's tools.
     pub(crate) parked: Gauge<i64>,
     unparked: Family<Labels<1>, Counter>,
@@ -29,6 +36,7 @@ pub struct Metrics {
     queue_refused: Family<Labels<1>, Counter>,
     connections_refused: Counter,
     weakened: Family<Labels<1>, Gauge<i64>>,
+    workers: WorkerMetrics,
 }
 
 /// How a parked turn stopped being one.
@@ -60,60 +68,95 @@ const DURATION_SECONDS: [f64; 9] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 180.0, 600.0
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("portcullis");
-        let requests = Family::default();
-        registry.register("requests", "Answered requests, by route and status", requests.clone());
-        let turns = Family::default();
-        registry.register("turns", "Turns, by outcome and kind of error", turns.clone());
-        let tokens = Family::default();
-        registry.register("tokens", "Tokens as the provider counted them, by kind", tokens.clone());
-        let first_event = Histogram::new(FIRST_EVENT_SECONDS);
-        let help = "From the start of a turn to its first event";
-        registry.register_with_unit("turn_first_event", help, Unit::Seconds, first_event.clone());
-        let duration = Histogram::new(DURATION_SECONDS);
-        registry.register_with_unit(
-            "turn_duration",
-            "From the start of a turn to its end",
-            Unit::Seconds,
-            duration.clone(),
-        );
-        let parked = Gauge::default();
-        registry.register(
-            "parked_turns",
-            "Turns that wait for the outputs of their caller's tools",
-            parked.clone(),
-        );
-        let unparked = Family::default();
-        registry.register("parked_turns_ended", "Parked turns that are no longer, by how", unparked.clone());
-        let weakened = Family::default();
-        registry.register(
-            "weakened",
-            "Settings that are weaker than they could be, by what",
-            weakened.clone(),
-        );
-        let queue_length = Gauge::default();
-        registry.register("queue_length", "Requests that wait for a place", queue_length.clone());
-        let queue_wait = Histogram::new(DURATION_SECONDS);
-        let help = "How long requests that had to wait for a place did so";
-        registry.register_with_unit("queue_wait", help, Unit::Seconds, queue_wait.clone());
-        let queue_refused = Family::default();
-        registry.register("queue_refused", "Requests without a place, by why", queue_refused.clone());
-        let connections_refused = Counter::default();
-        registry.register("connections_refused", "Connections beyond the bound", connections_refused.clone());
+        let mut all = Catalogue::new();
+        let seconds = || Some(Unit::Seconds);
         Self {
-            registry,
-            requests,
-            turns,
-            tokens,
-            first_event,
-            duration,
-            parked,
-            unparked,
-            queue_length,
-            queue_wait,
-            queue_refused,
-            connections_refused,
-            weakened,
+            requests: all.add(
+                "requests",
+                None,
+                &["route", "status"],
+                "Answered requests, by route and status",
+                Family::default(),
+            ),
+            turns: all.add(
+                "turns",
+                None,
+                &["profile", "outcome", "error"],
+                "Turns that are over, by profile, outcome and kind of error",
+                Family::default(),
+            ),
+            tokens: all.add(
+                "tokens",
+                None,
+                &["kind"],
+                "Tokens as the provider counted them, by kind",
+                Family::default(),
+            ),
+            first_event: all.add(
+                "turn_first_event",
+                seconds(),
+                &["profile"],
+                "From the request to the first event of its turn",
+                Family::new_with_constructor(|| Histogram::new(FIRST_EVENT_SECONDS)),
+            ),
+            duration: all.add(
+                "turn_duration",
+                seconds(),
+                &["profile"],
+                "From the request to the end of its turn",
+                Family::new_with_constructor(|| Histogram::new(DURATION_SECONDS)),
+            ),
+            parked: all.add(
+                "parked_turns",
+                None,
+                &[],
+                "Turns that wait for the outputs of their caller's tools",
+                Gauge::default(),
+            ),
+            unparked: all.add(
+                "parked_turns_ended",
+                None,
+                &["how"],
+                "Parked turns that are no longer, by how",
+                Family::default(),
+            ),
+            queue_length: all.add(
+                "queue_length",
+                None,
+                &[],
+                "Requests that wait for a place",
+                Gauge::default(),
+            ),
+            queue_wait: all.add(
+                "queue_wait",
+                seconds(),
+                &[],
+                "How long requests that had to wait for a place did so",
+                Histogram::new(DURATION_SECONDS),
+            ),
+            connections_refused: all.add(
+                "connections_refused",
+                None,
+                &[],
+                "Connections beyond the bound",
+                Counter::default(),
+            ),
+            queue_refused: all.add(
+                "queue_refused",
+                None,
+                &["why"],
+                "Requests without a place, by why",
+                Family::default(),
+            ),
+            weakened: all.add(
+                "weakened",
+                None,
+                &["what"],
+                "Settings that are weaker than they could be, by what",
+                Family::default(),
+            ),
+            workers: WorkerMetrics::new(&mut all),
+            all,
         }
     }
 }
@@ -123,13 +166,23 @@ impl Metrics {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a `String` does not fail.
-        let _written = encode(&mut text, &self.registry);
+        let _written = encode(&mut text, &self.all.registry);
         text
+    }
+
+    /// What docs/METRICS.md says of every metric.
+    pub fn reference() -> String {
+        Self::default().all.table()
+    }
+
+    /// The workers as they are now.
+    pub(crate) fn saw_workers(&self, workers: &[WorkerReport]) {
+        self.workers.saw(workers);
     }
 
     /// Something is weaker than it could be; a short permanent word.
     pub fn weakened(&self, what: &'static str) {
-        self.weakened.get_or_create(&[("what", what.to_owned())]).set(1);
+        self.weakened.get_or_create(&[("what", what)]).set(1);
     }
 
     pub(crate) fn answered(&self, route: &str, status: u16) {
@@ -142,7 +195,7 @@ impl Metrics {
 
     pub(crate) fn unparked(&self, how: Unparked) {
         self.parked.dec();
-        self.unparked.get_or_create(&[("how", how.word().to_owned())]).inc();
+        self.unparked.get_or_create(&[("how", how.word())]).inc();
     }
 }
 
@@ -156,15 +209,14 @@ impl QueueWatcher for Metrics {
     }
 
     fn refused(&self, why: &'static str) {
-        self.queue_refused.get_or_create(&[("why", why.to_owned())]).inc();
+        self.queue_refused.get_or_create(&[("why", why)]).inc();
     }
 }
 
 impl TurnCounter for Metrics {
     fn ended(&self, turn: &EndedTurn) {
-        self.turns
-            .get_or_create(&[("outcome", turn.outcome.to_owned()), ("error", turn.error.to_owned())])
-            .inc();
+        let profile = ("profile", turn.profile.word());
+        self.turns.get_or_create(&[profile, ("outcome", turn.outcome), ("error", turn.error)]).inc();
         let kinds = [
             ("input", turn.usage.input),
             ("cached_input", turn.usage.cached_input),
@@ -172,11 +224,97 @@ impl TurnCounter for Metrics {
             ("reasoning", turn.usage.reasoning),
         ];
         for (kind, count) in kinds {
-            self.tokens.get_or_create(&[("kind", kind.to_owned())]).inc_by(count);
+            self.tokens.get_or_create(&[("kind", kind)]).inc_by(count);
         }
         if let Some(first_event) = turn.first_event {
-            self.first_event.observe(first_event.as_secs_f64());
+            self.first_event.get_or_create(&[profile]).observe(first_event.as_secs_f64());
         }
-        self.duration.observe(turn.duration.as_secs_f64());
+        self.duration.get_or_create(&[profile]).observe(turn.duration.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use portcullis_agent::{Profile, Usage};
+
+    use super::*;
+
+    /// One of each, so that every metric has a sample.
+    fn used() -> Metrics {
+        let metrics = Metrics::default();
+        metrics.answered("/v1/models", 200);
+        metrics.parked.inc();
+        metrics.unparked(Unparked::Resumed);
+        metrics.weakened("bind");
+        metrics.waiting(1);
+        metrics.waited(Duration::from_secs(1));
+        metrics.refused("full");
+        metrics.ended(&EndedTurn {
+            profile: Profile::Chat,
+            outcome: "completed",
+            error: "",
+            usage: Usage::default(),
+            first_event: Some(Duration::from_secs(1)),
+            duration: Duration::from_secs(2),
+        });
+        metrics.saw_workers(&[WorkerReport {
+            name: "codex-1".to_owned(),
+            state: "ready",
+            age: Some(Duration::from_secs(3)),
+            turns: 1,
+            resident_bytes: Some(1 << 20),
+            ended: BTreeMap::from([("signal", 2)]),
+        }]);
+        metrics
+    }
+
+    /// The page's table is what Prometheus reads: the same names with the same labels, none more and none less.
+    #[test]
+    fn the_page_lists_what_is_there() {
+        let text = used().text();
+        let mut read = BTreeMap::<String, BTreeSet<String>>::new();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (name, labels) = line.split_once('{').unwrap_or((line.split(' ').next().unwrap(), ""));
+            let name =
+                ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+            let labels =
+                labels.split('}').next().unwrap().split("\",").filter_map(|label| label.split('=').next());
+            let labels = labels.filter(|label| !label.is_empty() && *label != "le").map(str::to_owned);
+            read.entry(name.to_owned()).or_default().extend(labels);
+        }
+        let mut listed = BTreeMap::<String, BTreeSet<String>>::new();
+        for row in Metrics::reference().lines().skip(2) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let labels = cells[3].split(", ").map(|label| label.trim_matches('`').to_owned());
+            let labels = labels.filter(|label| label != "–").collect();
+            listed.insert(cells[1].trim_matches('`').to_owned(), labels);
+        }
+        assert_eq!(read, listed);
+    }
+
+    /// A worker that is gone is not told of any more, but the ends that were counted are.
+    #[test]
+    fn workers_are_told_as_they_are_now() {
+        let metrics = used();
+        metrics.saw_workers(&[WorkerReport {
+            name: "codex-1".to_owned(),
+            state: "backoff",
+            age: None,
+            turns: 0,
+            resident_bytes: None,
+            ended: BTreeMap::from([("signal", 3)]),
+        }]);
+        let text = metrics.text();
+        let of_workers = text.lines().filter(|line| line.starts_with("portcullis_worker"));
+        assert_eq!(
+            of_workers.collect::<Vec<_>>(),
+            [
+                "portcullis_workers{state=\"backoff\"} 1",
+                "portcullis_worker_turns{worker=\"codex-1\"} 0",
+                "portcullis_worker_ends_total{worker=\"codex-1\",why=\"signal\"} 3",
+            ]
+        );
     }
 }

@@ -34,6 +34,21 @@ pub enum ExitReason {
 }
 
 impl ExitReason {
+    /// The reason as a short permanent word, for metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Code(_) => "code",
+            Self::Signal(_) => "signal",
+            Self::Killed => "killed",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::HandshakeFailed(_) => "handshake_failed",
+            Self::ConnectionClosed(_) => "connection_closed",
+            Self::LaunchFailed(_) => "launch_failed",
+            Self::Unknown => "unknown",
+        }
+    }
+
     pub(crate) fn from_status(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
             (Some(0), _) => Self::Clean,

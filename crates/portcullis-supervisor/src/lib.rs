@@ -15,6 +15,7 @@
 mod backoff;
 mod exit;
 mod launch;
+mod memory;
 mod process;
 mod role;
 mod run;
@@ -27,6 +28,7 @@ mod worker;
 pub use backoff::{Backoff, InvalidBackoff};
 pub use exit::ExitReason;
 pub use launch::Launch;
+pub use memory::resident_bytes;
 pub use process::{Process, SpawnError};
 pub use role::{ConnectError, Connected, LaunchError, Role};
 pub use run::{Limits, Output, RunError, run_to_end};

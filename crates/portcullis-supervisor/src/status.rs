@@ -1,5 +1,6 @@
 //! What a supervisor publishes, and the one place that publishes and logs it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,8 +40,12 @@ pub struct Status<H> {
     pub restarts: u64,
     /// The pid, while there is a process.
     pub pid: Option<u32>,
+    /// When that process was started.
+    pub since: Option<Instant>,
     /// Why the last process ended.
     pub last_exit: Option<ExitReason>,
+    /// How often a process or a start has ended, by [`ExitReason::word`].
+    pub ended: BTreeMap<&'static str, u64>,
     /// The last 64 KiB of stderr of the last process that failed. May quote anything: for the operator's eyes
     /// only.
     pub stderr_tail: Option<Arc<str>>,
@@ -98,8 +103,15 @@ pub(crate) struct Board<H> {
 
 impl<H> Board<H> {
     pub(crate) fn new(name: String) -> Self {
-        let status =
-            Status { state: State::Starting, restarts: 0, pid: None, last_exit: None, stderr_tail: None };
+        let status = Status {
+            state: State::Starting,
+            restarts: 0,
+            pid: None,
+            since: None,
+            last_exit: None,
+            ended: BTreeMap::new(),
+            stderr_tail: None,
+        };
         Self { name, status: watch::Sender::new(status), starts: 0 }
     }
 
@@ -118,7 +130,10 @@ impl<H> Board<H> {
 
     /// Not a change of state, so it is published and logged for debugging only.
     pub(crate) fn spawned(&self, pid: u32) {
-        self.status.send_modify(|status| status.pid = Some(pid));
+        self.status.send_modify(|status| {
+            status.pid = Some(pid);
+            status.since = Some(Instant::now());
+        });
         tracing::debug!(worker.name = self.name, worker.pid = pid, "worker process started");
     }
 
@@ -169,6 +184,8 @@ impl<H> Board<H> {
         self.status.send_modify(|status| {
             status.state = State::Exited;
             status.pid = None;
+            status.since = None;
+            *status.ended.entry(reason.word()).or_default() += 1;
             status.last_exit = Some(reason);
             if let Some(tail) = stderr_tail {
                 status.stderr_tail = Some(tail.into());

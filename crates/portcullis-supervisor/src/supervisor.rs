@@ -66,6 +66,11 @@ impl<H: Clone + Send + Sync + 'static> Supervisor<H> {
         Self { name, status, restarts, shutdown, task: Mutex::new(Some(task)) }
     }
 
+    /// The role's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The status, now and as it changes. Intermediate states may be skipped. Closed after the end of the
     /// supervisor.
     pub fn status(&self) -> watch::Receiver<Status<H>> {

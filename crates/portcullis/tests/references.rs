@@ -37,6 +37,17 @@ fn the_api_page_has_every_field() {
     });
 }
 
+#[test]
+fn the_metrics_page_lists_every_metric() {
+    keep("METRICS.md", |_| {
+        format!(
+            "{MADE}# Metrics\n\n`GET /metrics`, with a key that has the scope `metrics`, as OpenMetrics text. Histograms have \
+             `_bucket`, `_sum` and\n`_count`. No label takes a value from a client.\n\n{}",
+            portcullis_http::Metrics::reference()
+        )
+    });
+}
+
 const MADE: &str = "<!-- Made by `UPDATE_REFERENCES=1 cargo test -p portcullis --test references`. -->\n\n";
 
 /// Compares a page with what it should be, or writes it.

@@ -69,6 +69,15 @@ async fn a_worker_that_dies_fails_its_turns_and_is_replaced() {
     gate.model.enqueue(Answer::text(["Whole"]));
     let (status, body) = gate.ask(&question("Hi")).await;
     assert_eq!((status, &body["choices"][0]["message"]["content"]), (200, &json!("Whole")));
+    let metrics = gate.get("/metrics").send().await.unwrap().text().await.unwrap();
+    for line in [
+        "portcullis_workers{state=\"ready\"} 1\n",
+        "portcullis_worker_ends_total{worker=\"codex-1\",why=\"signal\"} 1\n",
+        "portcullis_worker_resident_bytes{worker=\"codex-1\"} ",
+        "portcullis_turns_total{profile=\"chat\",outcome=\"failed\",error=\"worker_lost\"} 1\n",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
     gate.finish().await;
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use portcullis_agent::{
-    Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, Turn, TurnRequest,
+    Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, Turn, TurnRequest, WorkerReport,
 };
 
 /// An agent that its owner can take away.
@@ -49,6 +49,10 @@ impl<A: Agent> Agent for Lent<A> {
                 message: "the gateway is stopping".to_owned(),
             }]),
         }
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        self.agent.upgrade().map(|agent| agent.workers()).unwrap_or_default()
     }
 
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
