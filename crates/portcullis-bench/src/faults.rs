@@ -84,7 +84,7 @@ async fn run(
     let model = ModelServer::start().await?;
     model.respond_with(model_answer);
     let base = model.base_url();
-    let disk = SmallDisk::mount().await?;
+    let disk = SmallDisk::mount()?;
     // A wait for a lost reply is 15 s; whoever waits longer than this is forgotten.
     let more = "[turn]\ndeadline = \"25s\"\n";
     let mut setup = Setup {
@@ -129,7 +129,13 @@ async fn run(
         }
     };
     counts.report(&mut check);
-    let metrics = gateway.metrics().await?;
+    let metrics = gateway.metrics().await.with_context(|| {
+        let log = gateway.log();
+        format!(
+            "the gateway is gone; its last words: {}",
+            log.get(log.len().saturating_sub(4000)..).unwrap_or(&log)
+        )
+    })?;
     let (sent, left) = (counts.sent(), counts.left());
     let counted = answered(&metrics);
     check(
@@ -153,7 +159,7 @@ async fn run(
     let panics = log.matches("panicked at").count();
     check(panics == 0, format!("{panics} panics in the log"));
     model.shutdown().await;
-    disk.unmount().await
+    Ok(())
 }
 
 /// The model's side of a question, which travels in the prompt.

@@ -309,7 +309,7 @@ async fn do_chore(chore: Chore, connection: Arc<Connection>, router: Arc<Router>
                 Verdict::Approved => ApprovalDecision::Accept,
                 _ => ApprovalDecision::Decline,
             };
-            connection.send(reply_line(reply_to, &ApprovalResponse { decision }));
+            connection.send(&reply_line(reply_to, &ApprovalResponse { decision }));
         }
         Chore::Release { thread } => {
             let params = ThreadUnsubscribeParams { thread_id: thread.to_string() };

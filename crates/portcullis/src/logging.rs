@@ -13,6 +13,9 @@ pub(crate) fn start(log: &Log, environment: &Environment) {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(log.level.as_str()))
         .with_writer(std::io::stderr)
+        // A line that can not be written is lost. To complain about it on the same stderr would be a panic, and with
+        // the log on a full disk the end of the gateway.
+        .log_internal_errors(false)
         .with_ansi(colours);
     match log.format {
         LogFormat::Text => lines.init(),
