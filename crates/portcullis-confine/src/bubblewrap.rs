@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 
 use camino::Utf8Path;
 
-use crate::{Access, Cell, Network, SmallFile, Tmpfs};
+use crate::{Access, Cell, Mount, Network, SmallFile, Tmpfs};
 
 const HOSTNAME: &str = "cell";
 
@@ -28,12 +28,10 @@ pub(crate) fn options(cell: &Cell, handed: &Handed<'_>) -> Vec<String> {
     // Whoever kills bubblewrap kills all in the cell. No terminal of the gateway is the cell's.
     all.push(&["--die-with-parent", "--new-session", "--hostname", HOSTNAME]);
     all.push(&["--tmpfs", "/"]);
-    for mount in &cell.mounts {
-        let how = match mount.access {
-            Access::ReadOnly => "--ro-bind",
-            Access::ReadWrite => "--bind",
-        };
-        all.push(&[how, mount.source.as_str(), mount.target.as_str()]);
+    // What is mounted inside of a tmpfs comes after it, or it would be covered: a state directory may be in `/tmp`.
+    let inside = |mount: &&Mount| cell.tmpfs.iter().any(|tmpfs| mount.target.starts_with(&tmpfs.target));
+    for mount in cell.mounts.iter().filter(|mount| !inside(mount)) {
+        all.mount(mount);
     }
     // After the mounts, so that none of them can stand in for it.
     all.push(&["--proc", "/proc", "--dev", "/dev"]);
@@ -43,6 +41,9 @@ pub(crate) fn options(cell: &Cell, handed: &Handed<'_>) -> Vec<String> {
     }
     for tmpfs in &cell.tmpfs {
         all.tmpfs(tmpfs);
+    }
+    for mount in cell.mounts.iter().filter(inside) {
+        all.mount(mount);
     }
     for (file, SmallFile { target, .. }) in &handed.files {
         all.push(&["--perms", "0444", "--ro-bind-data", &file.to_string(), target.as_str()]);
@@ -72,6 +73,14 @@ impl Options {
         self.0.extend(words.iter().map(|word| (*word).to_owned()));
     }
 
+    fn mount(&mut self, mount: &Mount) {
+        let how = match mount.access {
+            Access::ReadOnly => "--ro-bind",
+            Access::ReadWrite => "--bind",
+        };
+        self.push(&[how, mount.source.as_str(), mount.target.as_str()]);
+    }
+
     fn tmpfs(&mut self, Tmpfs { target, bytes }: &Tmpfs) {
         self.push(&["--size", &bytes.to_string(), "--tmpfs", target.as_str()]);
     }
@@ -80,7 +89,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Level, Limits, Mount, Syscalls};
+    use crate::{Level, Limits, Syscalls};
 
     #[test]
     fn the_order_of_options() {
@@ -93,7 +102,11 @@ mod tests {
             cwd: "/workspace".into(),
             level: Level::Namespaces,
             bwrap: Some("/bwrap".into()),
-            mounts: vec![mount("/usr", Access::ReadOnly), mount("/workspace", Access::ReadWrite)],
+            mounts: vec![
+                mount("/tmp/state", Access::ReadWrite),
+                mount("/usr", Access::ReadOnly),
+                mount("/workspace", Access::ReadWrite),
+            ],
             files: Vec::new(),
             tmpfs: vec![Tmpfs { target: "/tmp".into(), bytes: 1 << 20 }],
             network: Network::None,
@@ -122,6 +135,7 @@ mod tests {
         --tmpfs /dev/shm
         --size 1048576
         --tmpfs /tmp
+        --bind /a/tmp/state /tmp/state
         --perms 0444
         --ro-bind-data 7 /etc/hosts
         --remount-ro /dev
