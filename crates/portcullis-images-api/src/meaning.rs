@@ -9,9 +9,8 @@ use serde_json::Value;
 
 /// A picture out of an entry of `data`, or out of an event.
 pub(crate) fn picture(id: &ItemId, entry: &mut Value, around: &Value) -> Result<Picture, AgentError> {
-    let text = match entry["b64_json"].take() {
-        Value::String(text) => text,
-        _ => return Err(broken("the answer has no picture in it")),
+    let Value::String(text) = entry["b64_json"].take() else {
+        return Err(broken("the answer has no picture in it"));
     };
     let bytes = STANDARD.decode(&text).map_err(|_not_base64| broken("the picture's text is not base64"))?;
     let usage = &around["usage"];

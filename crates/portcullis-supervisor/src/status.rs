@@ -85,7 +85,9 @@ impl<H> fmt::Debug for Status<H> {
             .field("state", &self.state)
             .field("restarts", &self.restarts)
             .field("pid", &self.pid)
+            .field("since", &self.since)
             .field("last_exit", &self.last_exit)
+            .field("ended", &self.ended)
             .field("stderr_tail_bytes", &self.stderr_tail.as_ref().map(|tail| tail.len()))
             .finish()
     }

@@ -36,9 +36,12 @@ pub(crate) enum Step {
     Done(usize, Box<Drawn>),
 }
 
+/// The steps of one picture.
+type Steps = Pin<Box<dyn Stream<Item = Result<Step, ApiError>> + Send>>;
+
 /// Pictures that are being drawn. Dropping it interrupts them all.
 pub(crate) struct Drawing {
-    steps: SelectAll<Pin<Box<dyn Stream<Item = Result<Step, ApiError>> + Send>>>,
+    steps: SelectAll<Steps>,
     left: usize,
 }
 
@@ -54,7 +57,7 @@ impl Drawing {
                 previews: 0,
                 state: State::Waiting(Box::new(turn.clone())),
             };
-            steps.push(Box::pin(unfold(one, One::step)) as Pin<Box<dyn Stream<Item = _> + Send>>);
+            steps.push(Box::pin(unfold(one, One::step)) as Steps);
         }
         Self { steps, left: wanted.count }
     }

@@ -81,7 +81,7 @@ pub(crate) fn parse(
     Ok(Wanted {
         prompt,
         count: usize::try_from(count).unwrap_or(1),
-        size: size(read.text("size")?)?,
+        size: size(read.text("size")?.as_deref())?,
         quality: read.word("quality", quality)?.flatten(),
         format,
         compression,
@@ -128,8 +128,8 @@ fn value(name: &str, what: &str) -> InvalidRequest {
     InvalidRequest::at(name, format!("'{name}' {what}.")).code("invalid_value")
 }
 
-fn size(text: Option<String>) -> Result<Option<Size>, InvalidRequest> {
-    match text.as_deref() {
+fn size(text: Option<&str>) -> Result<Option<Size>, InvalidRequest> {
+    match text {
         None | Some("auto" | "") => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|fault| {
             InvalidRequest::at("size", format!("Invalid size: {fault}.")).code("invalid_size")

@@ -180,8 +180,9 @@ impl Call {
         for picture in &drawn {
             let mut entry = json!({});
             match &self.studio.shelf {
-                Some(shelf) if wanted.as_url => {
-                    let (_, url) = files::keep(&self.studio, shelf, &self.caller.principal, picture).await?;
+                Some(kept_on) if wanted.as_url => {
+                    let (_, url) =
+                        files::keep(&self.studio, kept_on, &self.caller.principal, picture).await?;
                     entry["url"] = url.into();
                 }
                 _ => entry["b64_json"] = pieces.here().into(),
