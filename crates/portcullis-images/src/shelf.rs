@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(files(dir.path()), 3);
         shelf.expire(start + Duration::from_secs(11));
         assert_eq!((ids("ann", start), files(dir.path())), (vec![10], 2));
-        shelf.expire(start + Duration::from_secs(60));
+        shelf.expire(start + Duration::from_mins(1));
         assert_eq!(files(dir.path()), 0);
     }
 

@@ -249,6 +249,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "every caller makes one just for this")]
     fn read(fields: Value) -> Result<Wanted, InvalidRequest> {
         parse(fields.as_object().unwrap(), WORDS_ONLY, &settings())
     }
@@ -263,7 +264,10 @@ mod tests {
             .unwrap()
             .iter()
             .map(|(name, value)| {
-                (name.clone(), value.as_str().map_or_else(|| value.to_string().into(), |text| text.into()))
+                (
+                    name.clone(),
+                    value.as_str().map_or_else(|| value.to_string().into(), std::convert::Into::into),
+                )
             })
             .collect();
         let (typed, form) = (read(typed).unwrap(), read(form.into()).unwrap());

@@ -180,12 +180,12 @@ pub(crate) async fn run_script(script_name: &str, gate: &TestGate, scenario: &st
         .kill_on_drop(true);
     let done = tokio::time::timeout(LIMIT, command.output())
         .await
-        .unwrap_or_else(|_| panic!("{} {scenario} took longer than {LIMIT:?}", script_name))
+        .unwrap_or_else(|_| panic!("{script_name} {scenario} took longer than {LIMIT:?}"))
         .unwrap_or_else(|error| panic!("{program} could not be started: {error}"));
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{} {scenario}: {}\n{out}\n{err}", script_name, done.status);
     serde_json::from_str(out.trim_end().lines().last().unwrap_or_default())
-        .unwrap_or_else(|error| panic!("{} {scenario}: {error}\n{out}\n{err}", script_name))
+        .unwrap_or_else(|error| panic!("{script_name} {scenario}: {error}\n{out}\n{err}"))
 }
 
 async fn hello(client: &Client, scenario: &str, answer: Answer) -> Value {
