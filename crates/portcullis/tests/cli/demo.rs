@@ -89,21 +89,22 @@ fn a_demo_comes_and_goes_without_a_trace_and_keeps_its_key() {
     let audit = |args: &[&str]| Program::new(args).args(["--state-dir", state.as_str()]).output();
     let whole = audit(&["audit", "verify"]);
     assert_eq!(whole.code, 0, "{whole:?}");
-    assert!(whole.stdout.contains("audit.jsonl: lines 1 to 6\nThe chain is whole"), "{whole:?}");
+    assert!(whole.stdout.contains("audit.jsonl: lines 1 to 8\nThe chain is whole"), "{whole:?}");
     let shown = audit(&["audit", "show", "--since", "1h"]).stdout;
     let events: Vec<_> = shown.lines().filter_map(|line| line.split_whitespace().nth(3)).collect();
-    let once = ["gateway_started", "gateway_stopped"];
-    assert_eq!(events, [&once[..1], &["turn_started", "turn_ended"], &once[1..], &once].concat());
+    let (started, stopped) = (["gateway_started", "worker_started"], ["gateway_stopped"]);
+    let turn = ["turn_started", "turn_ended"];
+    assert_eq!(events, [&started[..], &turn, &stopped, &started, &stopped].concat());
     assert!(!shown.contains("12*7") && !shown.contains("demo model"), "what was said is in it: {shown}");
     let json = audit(&["audit", "show", "--event", "turn_ended", "--json"]).stdout;
-    assert!(json.starts_with("{\"seq\":3,") && json.lines().count() == 1, "{json}");
+    assert!(json.starts_with("{\"seq\":4,") && json.lines().count() == 1, "{json}");
 
     let file = state.join("audit/audit.jsonl");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replacen("completed", "failed", 1)).unwrap();
     let broken = audit(&["audit", "verify"]);
     assert_eq!((broken.code, broken.stdout.as_str()), (1, ""), "{broken:?}");
-    let expected = format!("error: the audit log is broken: {file}:3: its hash is not that of the line");
+    let expected = format!("error: the audit log is broken: {file}:4: its hash is not that of the line");
     assert!(broken.stderr.starts_with(&expected), "{broken:?}");
 }
 
