@@ -11,9 +11,8 @@ use serde_json::Value;
 /// The meaning of a failed picture's output.
 pub(crate) fn picture_error(output: &str) -> AgentError {
     let status = status(output);
-    let error = body(output)
-        .and_then(|body| serde_json::from_str::<Value>(&body).ok())
-        .map(|mut body| body["error"].take());
+    let body = body(output).and_then(|body| serde_json::from_str::<Value>(&body).ok());
+    let error = body.and_then(|body| body.get("error").cloned());
     let kind = match (status, error) {
         (Some(400..=499), Some(error)) if error.is_object() => refused(status.unwrap_or(400), &error),
         (Some(401 | 403), _) => ErrorKind::LoginRequired,
@@ -126,6 +125,7 @@ mod tests {
             ("429 Too Many Requests", "slow down", ErrorKind::RateLimited { retry_after: None }),
             ("401 Unauthorized", "{}", ErrorKind::LoginRequired),
             ("500 Internal Server Error", r#"{"error":{"message":"secret host"}}"#, ErrorKind::Upstream),
+            ("400 Bad Request", "[1]", ErrorKind::InvalidInput(RequestFault::default())),
             ("400 Bad Request", "<html>", ErrorKind::InvalidInput(RequestFault::default())),
         ];
         for (status, body, kind) in table {

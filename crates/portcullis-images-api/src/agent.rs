@@ -119,16 +119,27 @@ impl Agent for ImagesApi {
             reason = "dropping the turn ends it, and nothing outlives the turn"
         )]
         let task = tokio::spawn(async move {
-            let outcome = match draw(&http, http_request, streams, &item, &sender).await {
+            let sender = EndsAlways(sender);
+            let outcome = match draw(&http, http_request, streams, &item, &sender.0).await {
                 Ok(()) => Outcome::Completed,
                 Err(error) => Outcome::Failed(error),
             };
             // Whoever reads the end may begin another.
             drop(place);
-            sender.end(outcome);
+            sender.0.end(outcome);
         });
         let running = Running { events, _task: AbortOnDropHandle::new(task) };
         Ok(Turn::new(ThreadId::from(format!("img_{id}")), TurnId::from(id), running))
+    }
+}
+
+/// Whatever becomes of the task: whoever reads the turn learns that it is over.
+struct EndsAlways(EventSender);
+
+impl Drop for EndsAlways {
+    fn drop(&mut self) {
+        // The first end counts.
+        self.0.end(Outcome::Failed(ErrorKind::Internal.into()));
     }
 }
 
@@ -157,7 +168,8 @@ async fn draw(
     })?;
     let mut answer: Value =
         serde_json::from_slice(&body.to_bytes()).map_err(|_not_json| broken("the answer is not JSON"))?;
-    let mut entry = answer["data"][0].take();
+    let entry = answer.pointer_mut("/data/0").map(Value::take);
+    let mut entry = entry.ok_or_else(|| broken("the answer has no picture in it"))?;
     send(sender, TurnEvent::ItemCompleted(Item::Picture(picture(item, &mut entry, &answer)?)))
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// A picture out of an entry of `data`, or out of an event.
 pub(crate) fn picture(id: &ItemId, entry: &mut Value, around: &Value) -> Result<Picture, AgentError> {
-    let Value::String(text) = entry["b64_json"].take() else {
+    let Some(Value::String(text)) = entry.get_mut("b64_json").map(Value::take) else {
         return Err(broken("the answer has no picture in it"));
     };
     let bytes = STANDARD.decode(&text).map_err(|_not_base64| broken("the picture's text is not base64"))?;
@@ -31,8 +31,8 @@ pub(crate) fn picture(id: &ItemId, entry: &mut Value, around: &Value) -> Result<
 
 /// An answer of another status than success.
 pub(crate) fn refused(status: u16, body: &[u8]) -> AgentError {
-    let error =
-        serde_json::from_slice::<Value>(body).map(|mut body| body["error"].take()).unwrap_or_default();
+    let body = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    let error = body.get("error").cloned().unwrap_or_default();
     let kind = match status {
         401 | 403 => ErrorKind::LoginRequired,
         429 if error["code"] == "insufficient_quota" => ErrorKind::UsageLimit,

@@ -134,6 +134,9 @@ async fn failures_have_their_meaning_and_a_turn_given_up_closes_its_connection()
         (Answer::status(429, json!({"error": {}})), "RateLimited"),
         (Answer::status(500, json!({"error": {"message": "x"}})), "Upstream"),
         (Answer::status(200, json!({"data": []})), "Upstream"),
+        (Answer::status(200, json!([1])), "Upstream"),
+        (Answer::status(200, json!({"data": ["x"]})), "Upstream"),
+        (Answer::status(400, json!([1])), "InvalidInput"),
         (Answer::status(200, json!({"data": [{"b64_json": "!"}]})), "Upstream"),
     ];
     for (answer, meaning) in table {
@@ -143,7 +146,7 @@ async fn failures_have_their_meaning_and_a_turn_given_up_closes_its_connection()
     }
     server.draw_with(|received| draw::answer(received).first_after(Duration::from_mins(1)));
     let running = api.start_turn(turn(PictureRequest::default())).await.unwrap();
-    let index = server.wait_for_picture_requests(8, PATIENCE).await.unwrap().len() - 1;
+    let index = server.wait_for_picture_requests(11, PATIENCE).await.unwrap().len() - 1;
     assert!(api.start_turn(turn(PictureRequest::default())).await.is_err(), "there is one place");
     let left = Instant::now();
     drop(running);

@@ -315,17 +315,13 @@ async fn nobody_gets_another_requests_picture() {
         let (prompt, gate) = (if n % 3 == 0 { "decline".to_owned() } else { format!("picture number {n}") }, &gate);
         async move { (prompt.clone(), post(gate, "/v1/images/generations", &json!({"prompt": prompt})).await) }
     });
-    let mut served = 0;
     for (prompt, (status, body)) in futures_util::future::join_all(asks).await {
         match status {
             200 => assert_eq!(body["data"][0]["revised_prompt"], prompt),
             502 => assert_eq!(prompt, "decline"),
-            429 => {}
             _ => panic!("{status} {body}"),
         }
-        served += usize::from(status == 200);
     }
-    assert!(served >= 4, "eight may be drawn at once");
     gate.finish().await;
 }
 
@@ -335,7 +331,7 @@ async fn a_client_that_leaves_stops_all_of_them_at_once() {
     let gate = studio(Keeping::Off).await;
     gate.model.draw_with(|received| draw::answer(received).first_after(Duration::from_mins(1)));
     let ask = json!({"prompt": "slow", "n": 4, "images": [{"image_url": data_url(&png("red"))}]});
-    // On a machine that does nothing else it takes a few milliseconds; docs/design/pictures.md has the figures.
+    // The goal is 100 ms. What is asserted leaves room for a machine that does other things as well.
     let mut quickest = Duration::MAX;
     for round in 0..3 {
         quickest = quickest.min(give_up(&gate, &ask, round * 4).await);

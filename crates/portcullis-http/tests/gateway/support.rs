@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_access::{Grant, KeyStore, Keys};
-use portcullis_agent::{AdmissionLimits, ApprovalPolicies, Approvals, Deadline, Profile, Record};
+use portcullis_agent::{Admission, AdmissionLimits, ApprovalPolicies, Approvals, Deadline, Profile, Record};
 use portcullis_audit::Audit;
 use portcullis_codex::{
     Codex, CodexBinary, Confinement, CustomProvider, MOST_REFERENCES, Painter, PainterSettings, Provider,
@@ -63,6 +63,13 @@ pub(crate) struct Options {
     pub(crate) grant: Grant,
     /// Pictures, and where they are kept.
     pub(crate) pictures: Option<Keeping>,
+}
+
+impl Options {
+    /// As many pictures at once as the painter has places.
+    fn drawing(&self) -> AdmissionLimits {
+        AdmissionLimits { turns: 8, profiles: [8; 3], ..self.admission }
+    }
 }
 
 /// Whether pictures are kept.
@@ -149,7 +156,10 @@ impl TestGate {
         let keeping = options.pictures.filter(|keeping| *keeping == Keeping::On);
         let shelf = keeping.map(|_| shelf(dir.path()));
         let pictures = painter.clone().map(|painter| Pictures {
-            agent: Arc::new(Record::new(Deadline::new(painter), Arc::clone(&metrics) as _)),
+            agent: Arc::new(Record::new(
+                Admission::new(Deadline::new(painter), options.drawing(), Arc::clone(&metrics) as _),
+                Arc::clone(&metrics) as _,
+            )),
             backend: Backend {
                 name: "codex",
                 model: "gpt-image-2",
