@@ -17,9 +17,7 @@ pub trait Agent: Send + Sync {
     async fn readiness(&self) -> Readiness;
 
     /// The processes that run turns; an agent without any has none.
-    fn workers(&self) -> Vec<WorkerReport> {
-        Vec::new()
-    }
+    fn workers(&self) -> Vec<WorkerReport>;
 
     /// Begins a turn and returns once the agent has accepted it. Dropping the [`Turn`] interrupts it.
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError>;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::{
     Agent, AgentError, Capabilities, ErrorKind, Model, Outcome, Readiness, ToolOutput, Turn, TurnEvent,
-    TurnRequest, TurnSource,
+    TurnRequest, TurnSource, WorkerReport,
 };
 
 /// Ends turns with hands that take more steps or tokens than they may, as [`ErrorKind::OverBudget`]. Without hands every step
@@ -45,6 +45,10 @@ impl<A: Agent> Agent for Budget<A> {
 
     async fn readiness(&self) -> Readiness {
         self.inner.readiness().await
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        self.inner.workers()
     }
 
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {

@@ -142,6 +142,10 @@ mod tests {
             Readiness::of(Vec::new())
         }
 
+        fn workers(&self) -> Vec<WorkerReport> {
+            Vec::new()
+        }
+
         async fn start_turn(&self, _request: TurnRequest) -> Result<Turn, AgentError> {
             let receiver = self.0.lock().unwrap().take().unwrap();
             Ok(Turn::new("thread".into(), "turn".into(), Source(receiver)))

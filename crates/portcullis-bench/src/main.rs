@@ -1,10 +1,11 @@
 //! `make bench`, and the servers that it measures against.
 #![expect(clippy::print_stdout, reason = "its output is the result")]
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use camino::Utf8PathBuf;
 use clap::Parser;
 use portcullis_bench::{FaultOptions, Options, beside, break_it, measure, passthrough, upstream, wish};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures the gateway.
 #[derive(Parser)]
@@ -57,7 +58,18 @@ enum Cli {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    match Cli::parse() {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    // Dropping what runs ends the processes that it has started.
+    tokio::select! {
+        done = run(Cli::parse()) => done,
+        _ = interrupted.recv() => Err(anyhow!("interrupted")),
+        _ = terminated.recv() => Err(anyhow!("terminated")),
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli {
         Cli::Measure { quick, codex, litellm, out, commit, only } => {
             let report = measure(Options { quick, codex, litellm, only }).await?;
             println!("{}", report.markdown(&commit));

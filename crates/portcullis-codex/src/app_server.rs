@@ -12,7 +12,7 @@ use portcullis_agent::{
 use portcullis_app_server_protocol::{
     Approval, SandboxMode, ThreadStartParams, TurnEnvironment, TurnStartParams,
 };
-use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, State, Supervisor, resident_bytes};
+use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, State, Supervisor};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -26,7 +26,7 @@ use crate::to_its_end::to_its_end;
 use crate::tools::dynamic_tools;
 use crate::turn_state::TurnState;
 use crate::watch::{EVERY, Used, Watch};
-use crate::worker::{Link, Login, Worker, changed};
+use crate::worker::{Link, Login, Worker, changed, report};
 use crate::worker_config::Kind;
 
 /// An agent over one supervised `codex app-server`.
@@ -181,15 +181,7 @@ impl Agent for AppServer {
     }
 
     fn workers(&self) -> Vec<WorkerReport> {
-        let status = self.supervisor.status().borrow().clone();
-        vec![WorkerReport {
-            name: self.supervisor.name().to_owned(),
-            state: status.state.name(),
-            age: status.since.map(|since| since.elapsed()),
-            turns: status.state.handle().map_or(0, |link| link.router.running()),
-            resident_bytes: status.pid.and_then(resident_bytes),
-            ended: status.ended,
-        }]
+        vec![report(&self.supervisor)]
     }
 
     /// Runs all steps in any case: a caller that goes away in the middle must not leave a thread behind. The turn

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use portcullis_agent::{
     Agent, AgentError, Author, Capabilities, Condition, ErrorKind, HistoryItem, Model, Part, PictureRequest,
-    Readiness, RequestFault, ToolOutput, Turn, TurnEvent, TurnRequest, TurnSource,
+    Readiness, RequestFault, ToolOutput, Turn, TurnEvent, TurnRequest, TurnSource, WorkerReport,
 };
 use portcullis_app_server_protocol::{
     Approval, SandboxMode, ThreadStartParams, TurnEnvironment, TurnStartParams, UserInput,
@@ -25,8 +25,9 @@ use crate::picture_state::PictureState;
 use crate::provider::Provider;
 use crate::references::ReferenceFiles;
 use crate::running::{HeldPlaces, NewTurn, run};
+use crate::to_its_end::to_its_end;
 use crate::turn_state::TurnState;
-use crate::worker::{Link, Login, changed};
+use crate::worker::{Link, Login, changed, report};
 
 /// How many references one picture can be made from: `image_gen` takes no more (measured on 0.169.0).
 pub const MOST_REFERENCES: usize = 5;
@@ -66,7 +67,7 @@ pub struct Painter {
     supervisor: Supervisor<Arc<Link>>,
     login_file: Utf8PathBuf,
     drawing: Arc<Drawing>,
-    /// Turns that are being started; each ends within its calls' deadlines.
+    /// Turns that are being started though their caller has gone; each ends within its calls' deadlines.
     starting: TaskTracker,
 }
 
@@ -191,12 +192,15 @@ impl Agent for Painter {
         Readiness::of(vec![worker, login])
     }
 
-    /// Runs the steps on a task of their own: a caller that goes away in the middle must not leave a thread
-    /// behind. The turn that nobody takes is dropped, and so interrupted.
+    fn workers(&self) -> Vec<WorkerReport> {
+        vec![report(&self.supervisor)]
+    }
+
+    /// Runs all steps in any case: a caller that goes away in the middle must not leave a thread behind. The turn
+    /// that nobody takes is dropped, and so interrupted.
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
         let link = self.link()?;
-        let started = self.starting.spawn(start_turn(link, request, Arc::clone(&self.drawing)));
-        started.await.map_err(|error| AgentError::new(ErrorKind::Internal).because(error))?
+        to_its_end(&self.starting, start_turn(link, request, Arc::clone(&self.drawing))).await
     }
 }
 

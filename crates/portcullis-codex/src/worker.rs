@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
-use portcullis_agent::Model;
+use portcullis_agent::{Model, WorkerReport};
 use portcullis_app_server_protocol::{
     Account, AccountReadParams, ClientInfo, InitializeCapabilities, InitializeParams, ModelListParams,
     Notification,
 };
 use portcullis_supervisor::{
-    ConnectError, Connected, ExitReason, Launch, LaunchError, Limits, Role, run_to_end,
+    ConnectError, Connected, ExitReason, Launch, LaunchError, Limits, Role, Supervisor, resident_bytes,
+    run_to_end,
 };
 use secrecy::ExposeSecret as _;
 use tokio::process::{ChildStdin, ChildStdout};
@@ -173,6 +174,19 @@ impl Role for Worker {
         let places = Arc::new(Semaphore::new(self.turns));
         let link = Link { connection, router, models, login, login_changed, cwd, places };
         Ok(Connected { handle: Arc::new(link), closed })
+    }
+}
+
+/// A worker as its operator may see it.
+pub(crate) fn report(supervisor: &Supervisor<Arc<Link>>) -> WorkerReport {
+    let status = supervisor.status().borrow().clone();
+    WorkerReport {
+        name: supervisor.name().to_owned(),
+        state: status.state.name(),
+        age: status.since.map(|since| since.elapsed()),
+        turns: status.state.handle().map_or(0, |link| link.router.running()),
+        resident_bytes: status.pid.and_then(resident_bytes),
+        ended: status.ended,
     }
 }
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_access::{Rates, Share, Standing};
 use portcullis_agent::{
     Agent, AgentError, Capabilities, Model, PrincipalId, Readiness, ToolOutput, Turn, TurnEvent, TurnRequest,
-    TurnSource,
+    TurnSource, WorkerReport,
 };
 
 const REQUESTS: [HeaderName; 3] = [
@@ -80,6 +80,10 @@ impl Agent for Charged {
 
     async fn readiness(&self) -> Readiness {
         self.inner.readiness().await
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        self.inner.workers()
     }
 
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {

@@ -14,7 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use portcullis_agent::{
     Agent, AgentError, Capabilities, Condition, ErrorKind, EventReceiver, EventSender, Item, ItemId, Model,
-    Outcome, Readiness, ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource, event_queue,
+    Outcome, Readiness, ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource, WorkerReport, event_queue,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -98,6 +98,10 @@ impl Agent for ImagesApi {
     async fn readiness(&self) -> Readiness {
         let message = "pictures come from the Images API, with the operator's key".to_owned();
         Readiness::of(vec![Condition { name: "images_api", ok: true, required: true, message }])
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        Vec::new()
     }
 
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {

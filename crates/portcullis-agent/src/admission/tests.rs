@@ -38,6 +38,10 @@ impl Agent for Silent {
         Readiness::of(Vec::new())
     }
 
+    fn workers(&self) -> Vec<WorkerReport> {
+        Vec::new()
+    }
+
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
         if self.full {
             return Err(ErrorKind::Busy { retry_after: None }.into());

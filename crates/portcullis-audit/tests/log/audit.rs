@@ -11,7 +11,7 @@ use portcullis_agent::{
     ActionStatus, Agent, AgentError, Author, Capabilities, ChangeKind, ChangedFile, Command, Delta,
     DeltaKind, ErrorKind, EventReceiver, EventSender, FileChange, HistoryItem, Item, Message, Model, Outcome,
     Part, Profile, Readiness, ReasoningSummary, ToolOutput, Turn, TurnEvent, TurnOptions, TurnRequest,
-    TurnSource, Usage, event_queue,
+    TurnSource, Usage, WorkerReport, event_queue,
 };
 use portcullis_audit::{Audit, Audited, Entry, Fact, Limits, Refusal, Why};
 
@@ -44,6 +44,10 @@ impl Agent for ByHand {
 
     async fn readiness(&self) -> Readiness {
         Readiness::of(Vec::new())
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        Vec::new()
     }
 
     async fn start_turn(&self, _request: TurnRequest) -> Result<Turn, AgentError> {

@@ -45,6 +45,8 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
 /// What was counted, for Prometheus; with a key, since it tells how the gateway is used.
 pub(crate) async fn metrics(_caller: Caller, State(app): State<Arc<App>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    app.metrics.saw_workers(&app.agent.workers());
+    let mut workers = app.agent.workers();
+    workers.extend(app.studio.iter().flat_map(|studio| studio.agent.workers()));
+    app.metrics.saw_workers(&workers);
     ([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response()
 }

@@ -9,7 +9,7 @@ use portcullis_access::{Grant, KeyStore, Keys};
 use portcullis_agent::{
     Admission, Agent, AgentError, ApprovalPolicies, ApprovalPolicy, Approvals, Capabilities, Delta,
     DeltaKind, EventReceiver, EventSender, Item, Model, Outcome, Place, Readiness, ToolOutput, Turn,
-    TurnEvent, TurnRequest, TurnSource, Usage, event_queue,
+    TurnEvent, TurnRequest, TurnSource, Usage, WorkerReport, event_queue,
 };
 use portcullis_audit::{Audit, Limits};
 use portcullis_http::{Gateway, Metrics};
@@ -91,6 +91,10 @@ impl Agent for Lent {
 
     async fn readiness(&self) -> Readiness {
         Readiness::of(Vec::new())
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        Vec::new()
     }
 
     async fn start_turn(&self, mut request: TurnRequest) -> Result<Turn, AgentError> {
