@@ -14,7 +14,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use portcullis_agent::{
     Agent, AgentError, Capabilities, Condition, ErrorKind, EventReceiver, EventSender, Item, ItemId, Model,
-    Outcome, Readiness, ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource, WorkerReport, event_queue,
+    Outcome, Readiness, ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource, WorkerReport,
+    event_queue,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
