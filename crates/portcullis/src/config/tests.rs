@@ -63,6 +63,8 @@ fn defaults() {
     turn.deadline = "10m"                                  # default
     turn.first_event = "15s"                               # default
     turn.parked = "5m"                                     # default
+    turn.steps = 200                                       # default
+    turn.tokens = 1000000                                  # default
     confine.level = "best"                                 # default
     confine.first_uid = 58000                              # default
     hands.processes = 256                                  # default
@@ -167,6 +169,8 @@ codex = { model = "mine" }
     turn.deadline = "1m30s"                         # DIR/portcullis.toml:9 (default "10m")
     turn.first_event = "1h30m"                      # DIR/portcullis.toml:10 (default "15s")
     turn.parked = "5m"                              # default
+    turn.steps = 200                                # default
+    turn.tokens = 1000000                           # default
     confine.level = "best"                          # default
     confine.first_uid = 58000                       # default
     hands.processes = 256                           # default
@@ -418,7 +422,7 @@ fn mistakes_in_the_environment_and_in_flags() {
       flag --set: `no key` is not a dotted key
       flag --set: `turn.dedline` is not known
         did you mean `turn.deadline`?
-        known in `turn`: `deadline`, `first_event`, `parked`
+        known in `turn`: `deadline`, `first_event`, `parked`, `steps`, `tokens`
     "#);
 }
 
@@ -499,6 +503,8 @@ fn the_reference_lists_every_key() {
     | `turn.deadline` | duration | `10m` | The longest that a turn may take. |
     | `turn.first_event` | duration | `15s` | How long a streamed answer waits for its first event. Until then an error has its own status; after that the answer begins, still empty. |
     | `turn.parked` | duration | `5m` | How long a turn waits for the results of the client's tools. |
+    | `turn.steps` | count | `200` | How many answers a model may give in a turn with hands, before the turn is ended. |
+    | `turn.tokens` | count | `1000000` | How many tokens a turn with hands may take, read and written. |
     ");
 }
 
