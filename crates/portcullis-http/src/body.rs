@@ -1,7 +1,9 @@
 //! The JSON body of a request, within bounds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use http::header;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -10,6 +12,23 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::error::ApiError;
+
+/// How long a body that is refused is still taken.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Reads what a client is just sending and throws it away, at most as much as a body may have. A connection that is closed
+/// on unread bytes is reset, and the client would lose the answer that says why.
+async fn take_what_comes(mut body: Body, limit: usize) {
+    let take = async {
+        let mut taken = 0;
+        while taken <= limit
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            taken += frame.data_ref().map_or(0, bytes::Bytes::len);
+        }
+    };
+    let _late = tokio::time::timeout(LINGER, take).await;
+}
 
 /// A JSON body. Its depth is bounded by the parser (128).
 #[derive(Debug)]
@@ -34,8 +53,9 @@ impl FromRequest<Arc<App>> for JsonBody {
         if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(ApiError::encoded_body());
         }
-        // By its own word, before anything is read.
+        // By its own word, before anything is kept.
         if request.body().size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+            take_what_comes(request.into_body(), limit).await;
             return Err(ApiError::body_too_large(limit));
         }
         // Counted as it arrives: a chunked body has no length to believe.

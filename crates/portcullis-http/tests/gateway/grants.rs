@@ -13,7 +13,7 @@ fn granted(grant: Grant) -> Options {
 }
 
 /// Every route that needs a key, and its scope.
-const ROUTES: [(&str, &str, Scope); 21] = [
+const ROUTES: [(&str, &str, Scope); 29] = [
     ("GET", "/v1/models", Scope::Inference),
     ("GET", "/v1/models/codex", Scope::Inference),
     ("POST", "/v1/chat/completions", Scope::Inference),
@@ -32,6 +32,14 @@ const ROUTES: [(&str, &str, Scope); 21] = [
     ("POST", "/v1/conversations/conv_1/items", Scope::Inference),
     ("GET", "/v1/conversations/conv_1/items/i", Scope::Inference),
     ("DELETE", "/v1/conversations/conv_1/items/i", Scope::Inference),
+    ("GET", "/v1/images", Scope::Images),
+    ("POST", "/v1/images/generations", Scope::Images),
+    ("POST", "/v1/images/edits", Scope::Images),
+    ("POST", "/v1/images/variations", Scope::Images),
+    ("GET", "/v1/capabilities", Scope::Images),
+    ("POST", "/v1/images/generate", Scope::Images),
+    ("GET", "/v1/images/img_1/file", Scope::Images),
+    ("DELETE", "/v1/images/img_1/file", Scope::Images),
     ("GET", "/metrics", Scope::Metrics),
     ("GET", "/v1/approvals", Scope::Operator),
     ("POST", "/v1/approvals/1", Scope::Operator),
@@ -54,7 +62,11 @@ async fn a_key_opens_the_routes_of_its_scopes_and_no_others() {
     let table = include_str!("../../src/router.rs");
     let listed =
         table.matches("get(").count() + table.matches("post(").count() + table.matches("delete(").count();
-    assert_eq!(listed, ROUTES.len() + ["/livez", "/readyz"].len(), "a route is not in the list of this test");
+    assert_eq!(
+        listed,
+        ROUTES.len() + ["/livez", "/readyz", "/healthz"].len(),
+        "a route is not in the list of this test"
+    );
     gate.finish().await;
 }
 
