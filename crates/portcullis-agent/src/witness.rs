@@ -14,25 +14,6 @@ pub enum WorkerFact {
         /// What the kernel enforces on it, as a short word of the confinement's own.
         level: String,
     },
-    /// A worker runs without a barrier that it should have.
-    BarrierMissing {
-        /// Its name.
-        worker: String,
-        /// Which barrier.
-        barrier: String,
-    },
-    /// After a turn the hands were emptied of what it had left running.
-    HandsEmptied {
-        /// The worker's name.
-        worker: String,
-        /// How many processes were ended.
-        ended: u32,
-    },
-    /// The hands could not be emptied, and were ended as a whole.
-    HandsKilled {
-        /// The worker's name.
-        worker: String,
-    },
 }
 
 /// Who writes such facts down. It must not wait.

@@ -23,10 +23,10 @@ pub use notifications::{
 pub use pictures::{FunctionCallOutput, ImageFailure, ImageGeneration, InputImage, ResultBytes};
 pub use requests::{
     Account, AccountReadParams, AccountReadResponse, Approval, ApprovalDecision, ApprovalResponse,
-    ClientInfo, DynamicTool, EnvironmentAddParams, EnvironmentInfoParams, InitializeCapabilities,
-    InitializeParams, LoginStartParams, LoginStartResponse, LogoutParams, Method, ModelEntry,
-    ModelListParams, ModelListResponse, ReasoningEffortOption, Reviewer, SandboxMode,
-    ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
-    ToolCallResponse, ToolOutputItem, TurnEnvironment, TurnInterruptParams, TurnStartParams,
-    TurnStartResponse, UserInput, WithId,
+    ClientInfo, ConfigReadParams, ConfigReadResponse, DynamicTool, EnvironmentAddParams,
+    EnvironmentInfoParams, InitializeCapabilities, InitializeParams, LoginStartParams, LoginStartResponse,
+    LogoutParams, Method, ModelEntry, ModelListParams, ModelListResponse, ReasoningEffortOption,
+    RequirementsReadParams, RequirementsReadResponse, Reviewer, SandboxMode, ThreadInjectItemsParams,
+    ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams, ToolCallResponse, ToolOutputItem,
+    TurnEnvironment, TurnInterruptParams, TurnStartParams, TurnStartResponse, UserInput, WithId,
 };

@@ -1,7 +1,7 @@
 //! What we ask, and the answers as far as we read them.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Parameters that know which method they belong to and what comes back.
 pub trait Method: Serialize {
@@ -33,6 +33,8 @@ methods! {
     AccountReadParams => "account/read" -> AccountReadResponse;
     LoginStartParams => "account/login/start" -> LoginStartResponse;
     LogoutParams => "account/logout" -> Value;
+    ConfigReadParams => "config/read" -> ConfigReadResponse;
+    RequirementsReadParams => "configRequirements/read" -> RequirementsReadResponse;
 }
 
 /// The handshake.
@@ -97,7 +99,7 @@ pub struct ThreadStartParams {
     pub service_tier: Option<String>,
     /// Overrides of the configuration, for this thread only.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    pub config: serde_json::Map<String, Value>,
+    pub config: Map<String, Value>,
 }
 
 /// Codex's own sandbox.
@@ -357,6 +359,35 @@ pub struct Account {
 pub enum LoginStartParams {
     /// With a code typed in on another device.
     ChatgptDeviceCode,
+}
+
+/// Asks what the configuration comes to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigReadParams {
+    /// Whether each layer is told as well.
+    pub include_layers: bool,
+}
+
+/// What the configuration comes to, all layers together.
+#[derive(Debug, Deserialize)]
+pub struct ConfigReadResponse {
+    /// The settings that Codex tells.
+    pub config: Map<String, Value>,
+    /// Which layer each setting comes from, by its dotted name; also settings that are not told.
+    pub origins: Map<String, Value>,
+}
+
+/// Asks for the policy above the configuration.
+#[derive(Debug, Serialize)]
+pub struct RequirementsReadParams;
+
+/// The policy above the configuration.
+#[derive(Debug, Deserialize)]
+pub struct RequirementsReadResponse {
+    /// What it holds, if there is one.
+    #[serde(default)]
+    pub requirements: Option<Map<String, Value>>,
 }
 
 /// Forgets the login.

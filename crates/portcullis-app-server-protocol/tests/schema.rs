@@ -10,12 +10,12 @@ use std::fs;
 
 use portcullis_app_server_protocol::{
     AccountReadParams, AccountReadResponse, Approval, ApprovalDecision, ApprovalRequest, ApprovalResponse,
-    ClientInfo, DynamicTool, EnvironmentAddParams, EnvironmentInfoParams, Incoming, InitializeCapabilities,
-    InitializeParams, LoginStartParams, LogoutParams, Method, ModelListParams, ModelListResponse,
-    Notification, Reviewer, RpcError, SandboxMode, ThreadInjectItemsParams, ThreadStartParams,
-    ThreadStartResponse, ThreadUnsubscribeParams, ToolCallRequest, ToolCallResponse, ToolOutputItem,
-    TurnEnvironment, TurnInterruptParams, TurnStartParams, TurnStartResponse, UserInput, notification_line,
-    request_line,
+    ClientInfo, ConfigReadParams, DynamicTool, EnvironmentAddParams, EnvironmentInfoParams, Incoming,
+    InitializeCapabilities, InitializeParams, LoginStartParams, LogoutParams, Method, ModelListParams,
+    ModelListResponse, Notification, RequirementsReadParams, Reviewer, RpcError, SandboxMode,
+    ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
+    ToolCallRequest, ToolCallResponse, ToolOutputItem, TurnEnvironment, TurnInterruptParams, TurnStartParams,
+    TurnStartResponse, UserInput, notification_line, request_line,
 };
 use serde_json::{Map, Value, json};
 
@@ -85,8 +85,9 @@ fn what_we_read_is_in_the_schema() {
     let mut faults = Vec::new();
     for ours in methods() {
         let response = match ours.name {
-            // It has no parameters that would be called so.
+            // They have no parameters that would be called so.
             "account/logout" => "LogoutAccountResponse".to_owned(),
+            "configRequirements/read" => "ConfigRequirementsReadResponse".to_owned(),
             name => {
                 schemas.params_of("ClientRequest", name).strip_suffix("Params").unwrap().to_owned()
                     + "Response"
@@ -286,6 +287,8 @@ fn methods() -> Vec<Ours> {
         ours(&[AccountReadParams { refresh_token: true }]),
         ours(&[LoginStartParams::ChatgptDeviceCode]),
         ours(&[LogoutParams]),
+        ours(&[ConfigReadParams { include_layers: true }]),
+        ours(&[RequirementsReadParams]),
     ]
 }
 

@@ -127,25 +127,6 @@ pub enum Fact {
         /// What the kernel enforces on it.
         level: Text,
     },
-    /// A worker runs without a barrier that it should have.
-    BarrierMissing {
-        /// Its name.
-        worker: Text,
-        /// Which barrier.
-        barrier: Text,
-    },
-    /// After a turn the hands were emptied of what it had left running.
-    HandsEmptied {
-        /// The worker's name.
-        worker: Text,
-        /// How many processes were ended.
-        ended: u32,
-    },
-    /// The hands could not be emptied, and were ended as a whole.
-    HandsKilled {
-        /// The worker's name.
-        worker: Text,
-    },
     /// The operator was asked.
     ApprovalAsked {
         /// The approval's id.

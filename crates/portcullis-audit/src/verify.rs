@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -101,6 +102,14 @@ pub fn verify_file(path: &Utf8Path) -> Result<Result<Whole, Broken>, AuditError>
     Ok(checked.map(|part| Whole { files: part.into_iter().collect(), last }))
 }
 
+/// Whether the last byte is a line end. Every line is written with one, in one go.
+fn ends_a_line(file: &File, len: u64) -> std::io::Result<bool> {
+    let Some(last) = len.checked_sub(1) else { return Ok(true) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte == *b"\n")
+}
+
 #[derive(Default)]
 struct Chain {
     head: Option<Place>,
@@ -120,6 +129,7 @@ impl Chain {
         len: u64,
     ) -> Result<Result<Option<Checked>, Broken>, AuditError> {
         let (mut number, mut first, mut fault) = (0, None, None);
+        let has_end = ends_a_line(&file, len).map_err(AuditError::io("read", path))?;
         let read = lines(file, len, |line| {
             number += 1;
             match self.step(line) {
@@ -132,6 +142,10 @@ impl Chain {
         });
         read.map_err(AuditError::io("read", path))?;
         if let Some(what) = fault {
+            return Ok(Err(Broken { path: path.to_owned(), line: number, what }));
+        }
+        if !has_end {
+            let what = "it has no end: it was cut, or the machine stopped while it was written".to_owned();
             return Ok(Err(Broken { path: path.to_owned(), line: number, what }));
         }
         let last = self.last.map_or(0, |last| last.seq);

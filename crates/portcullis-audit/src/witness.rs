@@ -23,18 +23,8 @@ impl ApprovalWitness for Audit {
 
 impl WorkerWitness for Audit {
     fn saw(&self, fact: WorkerFact) {
-        let fact = match fact {
-            WorkerFact::Started { worker, profile, level } => {
-                Fact::WorkerStarted { worker: Text::new(&worker), profile, level: Text::new(&level) }
-            }
-            WorkerFact::BarrierMissing { worker, barrier } => {
-                Fact::BarrierMissing { worker: Text::new(&worker), barrier: Text::new(&barrier) }
-            }
-            WorkerFact::HandsEmptied { worker, ended } => {
-                Fact::HandsEmptied { worker: Text::new(&worker), ended }
-            }
-            WorkerFact::HandsKilled { worker } => Fact::HandsKilled { worker: Text::new(&worker) },
-        };
+        let WorkerFact::Started { worker, profile, level } = fact;
+        let fact = Fact::WorkerStarted { worker: Text::new(&worker), profile, level: Text::new(&level) };
         self.note(Entry::of_gateway(fact));
     }
 }

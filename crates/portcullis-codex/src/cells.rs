@@ -173,8 +173,12 @@ impl Cells {
         self.level == Level::Namespaces
     }
 
+    fn brain(&self, needs: BrainNeeds<'_>, env: Vec<(String, String)>) -> Launch {
+        self.brain_cell(needs).launch(&self.launcher, env)
+    }
+
     /// A brain's cell.
-    pub(crate) fn brain(&self, needs: BrainNeeds<'_>, env: Vec<(String, String)>) -> Launch {
+    pub(crate) fn brain_cell(&self, needs: BrainNeeds<'_>) -> Cell {
         let BrainNeeds { binary, args, home, login_home, ports, names, requirements } = needs;
         let namespaces = self.level == Level::Namespaces;
         let mut mounts = vec![same(package(&binary.path), Access::ReadOnly)];
@@ -189,7 +193,7 @@ impl Cells {
         mounts.push(same(login_home, Access::ReadWrite));
         let files = vec![SmallFile { target: "/etc/codex/requirements.toml".into(), text: requirements }];
         let network = Network::Ports { tcp: ports, names };
-        self.of_codex(binary, args, &home.cwd, mounts, files, network).launch(&self.launcher, env)
+        self.of_codex(binary, args, &home.cwd, mounts, files, network)
     }
 
     fn sign_in(
@@ -237,8 +241,23 @@ impl Cells {
         }
     }
 
-    /// A cell for hands, and the directory in which they find the workspace.
+    /// How hands are started, and the directory in which they find the workspace.
     pub(crate) fn hands(&self, needs: &HandsNeeds<'_>) -> (Launch, Utf8PathBuf) {
+        let (cell, work) = self.hands_cell(needs);
+        // The exec-server reads a configuration from its home, and anybody in the cell could write one to `/tmp`: so it
+        // has none.
+        let env = [
+            ("CODEX_HOME", "/nonexistent"),
+            ("HOME", "/nonexistent"),
+            ("PATH", "/usr/bin:/bin"),
+            ("LANG", "C.UTF-8"),
+        ];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        (cell.launch(&self.launcher, env), work)
+    }
+
+    /// A cell for hands, and the directory in which they find the workspace.
+    pub(crate) fn hands_cell(&self, needs: &HandsNeeds<'_>) -> (Cell, Utf8PathBuf) {
         let HandsNeeds { binary, workspace, access, temporary, user, bounds } = needs;
         let namespaces = self.level == Level::Namespaces;
         let package = package(&binary.path);
@@ -275,16 +294,12 @@ impl Cells {
             user: *user,
             syscalls: Syscalls::Hands,
         };
-        // The exec-server reads a configuration from its home, and anybody in the cell could write one to `/tmp`: so it
-        // has none.
-        let env = [
-            ("CODEX_HOME", "/nonexistent"),
-            ("HOME", "/nonexistent"),
-            ("PATH", "/usr/bin:/bin"),
-            ("LANG", "C.UTF-8"),
-        ];
-        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        (cell.launch(&self.launcher, env), work)
+        (cell, work)
+    }
+
+    /// The system as programs need it, for a program that is not Codex.
+    pub(crate) fn system() -> Vec<Mount> {
+        existing(SYSTEM)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod account;
 mod app_server;
+mod barriers;
 mod binary;
 mod catalog;
 mod cells;
@@ -21,6 +22,7 @@ mod painter;
 mod picture_errors;
 mod picture_state;
 mod provider;
+mod read_back;
 mod references;
 mod relay;
 mod replies;
@@ -35,6 +37,7 @@ mod worker;
 mod worker_config;
 
 pub use account::{account, logout};
+pub use barriers::{Barriers, BarriersError, Fault, Tried, try_barriers};
 pub use binary::{BinaryError, CodexBinary, PINNED_VERSION};
 pub use cells::{Cells, Confinement, HandsBounds, Users};
 pub use codex::{Codex, Settings};
@@ -43,3 +46,4 @@ pub use home::{HomeError, give};
 pub use login::{LoginError, LoginPrompt, login};
 pub use painter::{MOST_REFERENCES, Painter, PainterSettings};
 pub use provider::{CustomProvider, Provider};
+pub use read_back::{Effective, ReadBack, ReadBackError};

@@ -37,7 +37,7 @@ pub(crate) use codex::find as find_codex;
 pub(crate) use confinement::{decide as decide_confinement, workspaces};
 pub(crate) use listen::{listen_error, reachable};
 pub(crate) use state::{Running, StateDir};
-pub(crate) use upstream::KeyFileError;
+pub(crate) use upstream::{KeyFileError, open as upstream};
 pub(crate) use warnings::{Seen, of as weakened};
 
 use self::lent::Lent;

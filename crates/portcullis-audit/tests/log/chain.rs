@@ -65,6 +65,16 @@ proptest! {
     }
 }
 
+#[test]
+fn a_last_line_without_its_end_is_told() {
+    let (dir, lines) = with_lines(2);
+    let path = dir.path().join("audit.jsonl");
+    std::fs::write(&path, lines.concat().trim_end()).unwrap();
+    let broken = verify(dir.path()).unwrap_err();
+    assert_eq!((broken.path, broken.line), (path, 2));
+    assert!(broken.what.starts_with("it has no end"), "{}", broken.what);
+}
+
 fn with_lines(count: usize) -> (Utf8TempDir, Vec<String>) {
     let dir = tempdir().unwrap();
     append(&mut journal(dir.path()), 0..count);

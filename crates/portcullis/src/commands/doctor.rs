@@ -4,6 +4,7 @@ mod check;
 mod codex;
 mod machine;
 mod state;
+mod workers;
 
 use anyhow::bail;
 
@@ -15,7 +16,9 @@ use crate::print;
 
 /// Check the machine, Codex, the login, the state directory and the settings, and say what to do.
 ///
-/// Exits with 1 if anything would keep a gateway from working; warnings alone are no failure. It changes nothing.
+/// It starts workers as a gateway would: Codex must read its configuration back as it was written, and a probe tries in the
+/// cell of each profile what a hostile model would. Exits with 1 if anything would keep a gateway from working or is not
+/// kept out; warnings alone are no failure. It leaves nothing behind.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -46,6 +49,7 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
     checks.extend(codex::checks(binary.as_ref(), &config).await);
     if let Ok(binary) = &binary {
         checks.extend(machine::checks(binary).await);
+        checks.extend(workers::checks(binary, &config).await);
         checks.extend(state::weakened(&config, running, binary)?);
     }
 

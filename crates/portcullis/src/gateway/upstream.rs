@@ -11,10 +11,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::config;
 
 /// Where model requests go.
-pub(super) struct Upstream {
+pub(crate) struct Upstream {
     /// In words.
     pub(super) name: String,
-    pub(super) provider: Provider,
+    pub(crate) provider: Provider,
     /// The built-in model, if it is the one.
     pub(super) lab: Option<ModelServer>,
 }
@@ -43,7 +43,7 @@ pub(crate) enum KeyFileError {
 }
 
 /// Reads the provider's key, or starts the built-in model.
-pub(super) async fn open(provider: &config::Provider) -> anyhow::Result<Upstream> {
+pub(crate) async fn open(provider: &config::Provider) -> anyhow::Result<Upstream> {
     match provider {
         config::Provider::OpenAi => Ok(Upstream {
             name: "OpenAI with the operator's Codex login".to_owned(),

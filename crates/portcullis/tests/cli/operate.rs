@@ -117,6 +117,11 @@ fn doctor_says_what_to_do_and_exits_by_it() {
         "ok    configuration  `",
         "ok    codex          Codex 0.169.0 at `",
         "ok    login          the provider needs no",
+        "ok    settings       chat: Codex reads back all ",
+        "ok    settings       work: Codex reads back all ",
+        "ok    cell           chat: ",
+        "ok    cell           read: ",
+        "ok    cell           work: ",
     ] {
         assert!(well.stdout.contains(expected), "{well:?}");
     }
