@@ -228,7 +228,9 @@ async fn start_turn(
     }
     let thread = ThreadStartParams {
         ephemeral: true,
-        cwd: environment.as_ref().map_or_else(|| link.cwd.to_string(), |at| at.cwd.clone()),
+        // The brain's own empty directory, also with hands: Codex would look in a workspace for settings of its own, and fail
+        // where it may not read what a model has put there. Commands run where the environment says.
+        cwd: link.cwd.to_string(),
         // The cell is what confines hands: Codex's own sandbox would need what the cell takes away.
         sandbox: if hands.is_some() { SandboxMode::DangerFullAccess } else { SandboxMode::ReadOnly },
         approval_policy,

@@ -8,3 +8,4 @@
 mod attacks;
 mod support;
 mod turns;
+mod unprivileged;

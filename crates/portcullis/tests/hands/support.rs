@@ -130,7 +130,8 @@ impl Bench {
 
     /// A place that every user can walk to.
     fn root() -> Utf8PathBuf {
-        let root = Utf8PathBuf::from("/var/tmp/portcullis-tests");
+        let root =
+            Utf8PathBuf::from(format!("/var/tmp/portcullis-tests-{}", rustix::process::geteuid().as_raw()));
         std::fs::create_dir_all(&root).unwrap();
         root
     }
