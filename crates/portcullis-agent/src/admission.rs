@@ -4,6 +4,7 @@ mod schedule;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +34,12 @@ pub struct Admission<A> {
 pub struct Place {
     most: Option<NonZeroU32>,
     held: Option<Arc<Held>>,
+    queued: Queued,
 }
+
+/// Where a request had to queue, for whoever tells its caller. Clones are of the same request.
+#[derive(Clone, Debug, Default)]
+pub struct Queued(Arc<AtomicUsize>);
 
 /// Who watches the queue.
 pub trait QueueWatcher: Send + Sync {
@@ -78,7 +84,25 @@ struct Waiting<'a> {
 impl Place {
     /// For a principal of whose turns at most so many may run at once.
     pub fn within(most: Option<NonZeroU32>) -> Self {
-        Self { most, held: None }
+        Self { most, ..Self::default() }
+    }
+
+    /// Has it noted where the request queues.
+    #[must_use]
+    pub fn noting(self, queued: &Queued) -> Self {
+        Self { queued: queued.clone(), ..self }
+    }
+}
+
+impl Queued {
+    /// How many requests waited when this one began to, itself included; `None` if it did not have to. Of a request with
+    /// several turns, the last of them. Turns are let in fairly between principals, so it may run before others.
+    pub fn position(&self) -> Option<usize> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|position| *position > 0)
+    }
+
+    fn note(&self, position: usize) {
+        self.0.fetch_max(position, Ordering::Relaxed);
     }
 }
 
@@ -111,6 +135,7 @@ impl Gate {
                 Decision::Waits(ticket) => {
                     let (sender, admitted) = oneshot::channel();
                     state.waiting.insert(ticket, sender);
+                    place.queued.note(state.schedule.waiting());
                     self.watcher.waiting(state.schedule.waiting());
                     (Waiting { gate: self, principal, ticket }, admitted)
                 }

@@ -22,7 +22,7 @@ mod usage;
 mod witness;
 mod worker_report;
 
-pub use admission::{Admission, AdmissionLimits, Place, QueueWatcher};
+pub use admission::{Admission, AdmissionLimits, Place, QueueWatcher, Queued};
 pub use agent::{Agent, Capabilities, Effort, Model};
 pub use approvals::{
     Approval, ApprovalId, ApprovalKind, ApprovalPolicies, ApprovalPolicy, ApprovalWitness, Approvals,

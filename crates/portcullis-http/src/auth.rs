@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use portcullis_access::{Grant, Scope, Unauthenticated};
-use portcullis_agent::{PrincipalId, Profile};
+use portcullis_agent::{Place, PrincipalId, Profile, Queued};
 use portcullis_audit::{Audit, Refusal, Why};
 
 use crate::app::App;
@@ -20,6 +20,9 @@ use crate::rates;
 
 /// On a request: no more than this profile. On an answer: the profile of its turn.
 const PROFILE: HeaderName = HeaderName::from_static("x-portcullis-profile");
+
+/// On an answer whose request had to wait for its turn: how many waited when it came, itself included.
+const QUEUE_POSITION: HeaderName = HeaderName::from_static("x-portcullis-queue-position");
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -31,6 +34,8 @@ pub(crate) struct Caller {
     /// The profile that the request asks for; at most the key's.
     asked: Option<Profile>,
     audit: Audit,
+    /// Where its turns queue.
+    queued: Queued,
 }
 
 /// Puts routes behind a key with a scope.
@@ -51,13 +56,18 @@ async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Re
         Err(refused) => return refused.into_response(),
     };
     let counted = door.app.rates.request(&caller.principal, caller.grant.limits, Instant::now());
+    let queued = caller.queued.clone();
     request.extensions_mut().insert(caller);
-    let Some((standing, allowed)) = counted else { return next.run(request).await };
-    let mut response = match allowed {
-        Ok(()) => next.run(request).await,
-        Err(exceeded) => ApiError::rate_exceeded(exceeded).into_response(),
+    let mut response = match &counted {
+        Some((_, Err(exceeded))) => ApiError::rate_exceeded(*exceeded).into_response(),
+        Some((_, Ok(()))) | None => next.run(request).await,
     };
-    rates::tell(response.headers_mut(), &standing);
+    if let Some((standing, _)) = &counted {
+        rates::tell(response.headers_mut(), standing);
+    }
+    if let Some(position) = queued.position() {
+        response.headers_mut().insert(QUEUE_POSITION, HeaderValue::from(position));
+    }
     response
 }
 
@@ -78,13 +88,24 @@ impl Caller {
             Unauthenticated::Expired => unknown(ApiError::expired_key()),
         })?;
         let id = principal.id();
-        let caller = Self { principal: id, asked: None, grant: principal.grant, audit: audit.clone() };
+        let caller = Self {
+            principal: id,
+            asked: None,
+            grant: principal.grant,
+            audit: audit.clone(),
+            queued: Queued::default(),
+        };
         if !caller.grant.scopes.contains(&door.scope) {
             caller.refused(Why::Scope, door.scope.word());
             return Err(ApiError::scope_not_granted(door.scope));
         }
         let asked = headers.get(PROFILE).map(|word| caller.asked_profile(word)).transpose()?;
         Ok(Self { asked, ..caller })
+    }
+
+    /// The place of a turn of this request.
+    pub(crate) fn place(&self) -> Place {
+        Place::within(self.grant.limits.turns).noting(&self.queued)
     }
 
     /// Writes down that the caller may not have this.

@@ -89,12 +89,13 @@ pub(crate) fn cors(origins: &[String]) -> Option<CorsLayer> {
 }
 
 /// What a page may read of an answer's head.
-const EXPOSED: [&str; 9] = [
+const EXPOSED: [&str; 10] = [
     "retry-after",
     "x-request-id",
     "x-should-retry",
     "x-portcullis-ignored",
     "x-portcullis-profile",
+    "x-portcullis-queue-position",
     "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-requests",
     "x-ratelimit-remaining-tokens",

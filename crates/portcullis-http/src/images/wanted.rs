@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_agent::{
-    Author, HistoryItem, Message, ModelId, Part, PictureFormat, PictureRequest, Place, Profile,
-    ReasoningSummary, Reference, RequestId, TurnOptions, TurnRequest,
+    Author, HistoryItem, Message, ModelId, Part, PictureFormat, PictureRequest, Profile, ReasoningSummary,
+    Reference, RequestId, TurnOptions, TurnRequest,
 };
 use portcullis_images::{Fit, FitHow, Size, measure};
 use portcullis_openai::InvalidRequest;
@@ -75,7 +75,7 @@ impl Wanted {
         let message = Message { author: Author::User, parts: vec![Part::Text(self.prompt.clone())] };
         TurnRequest {
             request: request.clone(),
-            place: Place::within(caller.grant.limits.turns),
+            place: caller.place(),
             principal: caller.principal.clone(),
             profile: Profile::Chat,
             history: vec![HistoryItem::Message(message)],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_agent::{Author, HistoryItem, Message, Part, Place, PrincipalId, RequestId, TurnRequest};
+use portcullis_agent::{Author, HistoryItem, Message, Part, PrincipalId, RequestId, TurnRequest};
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::responses::{ResponseRequest, check_calls, stored_item};
 use portcullis_store::{ConversationId, ResponseId, StoredItem};
@@ -69,7 +69,7 @@ pub(crate) async fn prepare(
         request: id,
         principal: caller.principal.clone(),
         profile: resolved.profile,
-        place: Place::within(caller.grant.limits.turns),
+        place: caller.place(),
         history,
         tools: request.tools.clone(),
         options,

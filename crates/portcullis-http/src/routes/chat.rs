@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::future::{FutureExt as _, try_join_all};
 use http::{HeaderName, HeaderValue};
-use portcullis_agent::{HistoryItem, Message, Part, Place, TurnRequest};
+use portcullis_agent::{HistoryItem, Message, Part, TurnRequest};
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::chat::{ChatRequest, ChatStream, Completion, Step, StreamHead};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -88,7 +88,7 @@ fn turn_request(
         request: id,
         principal: caller.principal.clone(),
         profile: resolved.profile,
-        place: Place::within(caller.grant.limits.turns),
+        place: caller.place(),
         history: request.history.clone(),
         tools: request.tools.clone(),
         options,

@@ -15,13 +15,22 @@ fn crowded(turns: usize, queue: usize, wait: Duration) -> Options {
     Options { admission, ..Options::default() }
 }
 
-/// A status, and the seconds after which to come back.
-async fn told(request: reqwest::RequestBuilder) -> (u16, Option<u64>) {
+/// A status, the seconds after which to come back, and the place in the queue.
+async fn told_with_place(request: reqwest::RequestBuilder) -> (u16, Option<u64>, Option<u64>) {
     let response = request.send().await.unwrap();
-    let seconds = response.headers().get("retry-after").map(|value| value.to_str().unwrap().parse().unwrap());
+    let number = |name: &str| {
+        let value = response.headers().get(name)?;
+        Some(value.to_str().unwrap().parse().unwrap())
+    };
+    let (seconds, place) = (number("retry-after"), number("x-portcullis-queue-position"));
     let status = response.status().as_u16();
     let body: Value = response.json().await.unwrap();
     assert_eq!(status == 429, body["error"]["code"] == "rate_limit_exceeded", "{body}");
+    (status, seconds, place)
+}
+
+async fn told(request: reqwest::RequestBuilder) -> (u16, Option<u64>) {
+    let (status, seconds, _) = told_with_place(request).await;
     (status, seconds)
 }
 
@@ -35,7 +44,7 @@ async fn metric(gate: &FakeGate, name: &str) -> String {
 async fn what_does_not_fit_is_refused_at_once_and_the_rest_is_answered() {
     let gate = FakeGate::with(crowded(2, 4, Duration::from_mins(1))).await;
     gate.agent.hold();
-    let chat = || told(gate.post("/v1/chat/completions", &question("Hi")));
+    let chat = || told_with_place(gate.post("/v1/chat/completions", &question("Hi")));
     let crowd = join_all((0..60).map(|_| chat()));
     let conduct = async {
         // Nobody is let go before all that do not fit have their answer.
@@ -53,10 +62,13 @@ async fn what_does_not_fit_is_refused_at_once_and_the_rest_is_answered() {
         .await;
     };
     let (answers, ()) = tokio::join!(crowd, conduct);
-    let refused: Vec<_> = answers.iter().filter(|(status, _)| *status == 429).collect();
-    assert_eq!((refused.len(), answers.iter().filter(|(status, _)| *status == 200).count()), (54, 6));
+    let (refused, answered): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(status, ..)| *status == 429);
+    assert_eq!(refused.len(), 54);
     // Four wait for two places, and turns last five seconds at a guess.
-    assert!(refused.iter().all(|(_, seconds)| *seconds == Some(15)), "{refused:?}");
+    assert!(refused.iter().all(|told| *told == (429, Some(15), None)), "{refused:?}");
+    let mut places: Vec<_> = answered.into_iter().map(|(status, _, place)| (status, place)).collect();
+    places.sort_unstable();
+    assert_eq!(places, [None, None, Some(1), Some(2), Some(3), Some(4)].map(|place| (200, place)));
     assert_eq!(metric(&gate, "portcullis_queue_length ").await, "0");
     assert_eq!(metric(&gate, "portcullis_queue_wait_seconds_count").await, "4");
     gate.finish().await;
