@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::ItemId;
+use crate::{ItemId, Usage};
 
 /// A file format of pictures, told by a file's own first bytes and never by a name or a declared type.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -113,6 +113,14 @@ pub struct PictureCost {
     pub image_input: u64,
     /// Written.
     pub output: u64,
+}
+
+impl PictureCost {
+    /// The same as the cost of a step.
+    pub fn usage(self) -> Usage {
+        let Self { text_input, image_input, output } = self;
+        Usage { input: text_input + image_input, output, ..Usage::default() }
+    }
 }
 
 impl std::fmt::Debug for Picture {

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use tracing::{info, warn};
 
 use crate::{
-    Agent, AgentError, Capabilities, ErrorKind, Model, ModelId, Outcome, PrincipalId, Profile, Readiness,
-    RequestId, ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource, Usage, WorkerReport,
+    Agent, AgentError, Capabilities, ErrorKind, Item, Model, ModelId, Outcome, PictureCost, PrincipalId,
+    Profile, Readiness, RequestId, ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource,
+    Usage, WorkerReport,
 };
 
 /// Writes one line per turn when it ends: who, which thread and model, the outcome, tokens and timings. Never a
@@ -25,17 +26,30 @@ pub trait TurnCounter: Send + Sync {
     fn ended(&self, turn: &EndedTurn);
 }
 
+impl<A: TurnCounter + ?Sized, B: TurnCounter + ?Sized> TurnCounter for (Arc<A>, Arc<B>) {
+    fn ended(&self, turn: &EndedTurn) {
+        self.0.ended(turn);
+        self.1.ended(turn);
+    }
+}
+
 /// A turn that is over, without anything that was said in it.
 #[derive(Clone, Debug)]
 pub struct EndedTurn {
+    /// Who asked for it.
+    pub principal: PrincipalId,
+    /// The model that was to answer.
+    pub model: ModelId,
     /// What it could touch.
     pub profile: Profile,
     /// `completed`, `interrupted` or `failed`.
     pub outcome: &'static str,
     /// The kind of failure; empty where there was none.
     pub error: &'static str,
-    /// What it cost, as far as it is known.
+    /// What it cost, as far as it is known; nothing but zeros where nobody reported it.
     pub usage: Usage,
+    /// How many pictures it made.
+    pub pictures: u64,
     /// From the request to the first event.
     pub first_event: Option<Duration>,
     /// From the request to the end.
@@ -96,24 +110,28 @@ impl<A: Agent> Agent for Record<A> {
                         first_event: None,
                         usage: Usage::default(),
                         steps: 0,
+                        pictures: 0,
                         written: false,
                     },
                 }))
             }
             Err(error) => {
-                self.counter.ended(&EndedTurn {
-                    profile,
-                    outcome: "failed",
-                    error: error.kind.word(),
-                    usage: Usage::default(),
-                    first_event: None,
-                    duration: started.elapsed(),
-                });
                 warn!(
                     request.id = %id, principal = %principal, profile = profile.word(), model = %model,
                     error.kind = error.kind.word(), error.cause = error.cause_chain(),
                     "Turn of `{principal}` was not started: {}", error.kind
                 );
+                self.counter.ended(&EndedTurn {
+                    principal,
+                    model,
+                    profile,
+                    outcome: "failed",
+                    error: error.kind.word(),
+                    usage: Usage::default(),
+                    pictures: 0,
+                    first_event: None,
+                    duration: started.elapsed(),
+                });
                 Err(error)
             }
         }
@@ -137,6 +155,7 @@ struct Line {
     first_event: Option<Instant>,
     usage: Usage,
     steps: u32,
+    pictures: u64,
     written: bool,
 }
 
@@ -162,6 +181,10 @@ impl Line {
                 self.usage += *usage;
                 self.steps += 1;
             }
+            TurnEvent::ItemCompleted(Item::Picture(picture)) => {
+                self.pictures += 1;
+                self.usage += picture.cost.map_or_else(Usage::default, PictureCost::usage);
+            }
             TurnEvent::Ended(outcome) => self.write(outcome),
             _ => {}
         }
@@ -178,10 +201,13 @@ impl Line {
             Outcome::Completed | Outcome::Interrupted => ("", String::new()),
         };
         self.counter.ended(&EndedTurn {
+            principal: self.principal.clone(),
+            model: self.model.clone(),
             profile: self.profile,
             outcome: outcome.word(),
             error: kind,
             usage: self.usage,
+            pictures: self.pictures,
             first_event: self.first_event.map(|at| at - self.started),
             duration: self.started.elapsed(),
         });
@@ -195,7 +221,7 @@ impl Line {
                     outcome = outcome.word(), error.kind = kind, error.cause = cause,
                     usage.input = self.usage.input, usage.cached_input = self.usage.cached_input,
                     usage.output = self.usage.output, usage.reasoning = self.usage.reasoning,
-                    steps = self.steps, first_event_ms, duration_ms,
+                    steps = self.steps, pictures = self.pictures, first_event_ms, duration_ms,
                     "Turn of `{}` {} after {duration_ms} ms", self.principal, outcome.word()
                 )
             };

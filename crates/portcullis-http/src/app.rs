@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::parked::{ParkedTurns, Parking};
 use crate::remote_images::RemoteImages;
 use crate::responses::LiveResponses;
+use crate::usage::Bookkeeper;
 
 /// The parts a gateway is made of.
 pub struct Gateway {
@@ -37,6 +38,8 @@ pub struct Gateway {
     pub responses: Arc<dyn Responses>,
     /// Where conversations are kept.
     pub conversations: Arc<dyn Conversations>,
+    /// What was used; the same that counts the agent's turns.
+    pub usage: Arc<Bookkeeper>,
     /// What is counted; the same that counts the agent's turns.
     pub metrics: Arc<Metrics>,
     /// How pictures are made, if they are.
@@ -124,6 +127,7 @@ pub(crate) struct App {
     pub(crate) parked: ParkedTurns,
     pub(crate) responses: Arc<dyn Responses>,
     pub(crate) conversations: Arc<dyn Conversations>,
+    pub(crate) usage: Arc<Bookkeeper>,
     pub(crate) remote_images: RemoteImages,
     /// Who draws, if somebody does.
     pub(crate) studio: Option<Arc<Studio>>,

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::ToSpan as _;
 use portcullis_store::StoredResponse;
 use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
 use crate::app::App;
+use crate::usage::today;
 
 /// How often old responses are looked for.
 const EVERY: Duration = Duration::from_mins(1);
+/// How many days of usage are kept: a year can be compared with the one before it, and no more.
+const KEEP_USAGE: i32 = 800;
 
 /// At the start: nothing runs, so what is kept as running was running when the gateway before this one died.
 pub(crate) async fn settle(app: &App) {
@@ -51,6 +55,12 @@ pub(crate) async fn keep_clean(app: Arc<App>) {
         let keep = app.settings.keep;
         let age = jiff::SignedDuration::try_from(keep.age).unwrap_or(jiff::SignedDuration::MAX);
         let Ok(before) = jiff::Timestamp::now().checked_sub(age) else { continue };
+        let day = today().saturating_sub(KEEP_USAGE.days());
+        match app.usage.forget(day).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(sums = count, "Old usage was removed"),
+            Err(error) => tracing::error!(error = %error, "Old usage could not be removed"),
+        }
         let removed = async {
             let old = app.responses.expire(before).await?;
             Ok::<u64, portcullis_store::StoreError>(old + app.responses.shrink(keep.bytes).await?)

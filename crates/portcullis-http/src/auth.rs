@@ -38,16 +38,16 @@ pub(crate) struct Caller {
     queued: Queued,
 }
 
-/// Puts routes behind a key with a scope.
-pub(crate) fn behind(app: &Arc<App>, scope: Scope, routes: Router<Arc<App>>) -> Router<Arc<App>> {
-    routes.route_layer(from_fn_with_state(Door { app: Arc::clone(app), scope }, admit))
+/// Puts routes behind a key with one of these scopes.
+pub(crate) fn behind(app: &Arc<App>, scopes: &'static [Scope], routes: Router<Arc<App>>) -> Router<Arc<App>> {
+    routes.route_layer(from_fn_with_state(Door { app: Arc::clone(app), scopes }, admit))
 }
 
 /// What stands before a group of routes.
 #[derive(Clone)]
 struct Door {
     app: Arc<App>,
-    scope: Scope,
+    scopes: &'static [Scope],
 }
 
 async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Response {
@@ -95,9 +95,11 @@ impl Caller {
             audit: audit.clone(),
             queued: Queued::default(),
         };
-        if !caller.grant.scopes.contains(&door.scope) {
-            caller.refused(Why::Scope, door.scope.word());
-            return Err(ApiError::scope_not_granted(door.scope));
+        if !door.scopes.iter().any(|scope| caller.grant.scopes.contains(scope)) {
+            // The first is the one that most keys would have it by.
+            let [scope, ..] = door.scopes else { return Err(ApiError::internal()) };
+            caller.refused(Why::Scope, scope.word());
+            return Err(ApiError::scope_not_granted(*scope));
         }
         let asked = headers.get(PROFILE).map(|word| caller.asked_profile(word)).transpose()?;
         Ok(Self { asked, ..caller })

@@ -404,6 +404,10 @@ impl From<StoreError> for ApiError {
             StoreError::TooLong => {
                 invalid("context_length_exceeded", "The kept conversation is too long to go on.")
             }
+            StoreError::TooManySums => invalid(
+                "too_many_rows",
+                "The answer would have more than 10,000 rows. Ask for fewer days, or group them.",
+            ),
             StoreError::BrokenChain { id } => Self {
                 message: format!("The earlier response '{id}' is gone, so the conversation can not go on.")
                     .into(),

@@ -22,9 +22,11 @@ mod router;
 mod routes;
 mod server;
 mod sse;
+mod usage;
 
 pub use app::{Alias, Entrance, Gateway, Keep, Settings};
 pub use images::{Backend, PictureSettings, Pictures, SizePolicy};
 pub use metrics::Metrics;
 pub use parked::Parking;
 pub use server::{bind, serve};
+pub use usage::{Bookkeeper, usage_as_csv, usage_as_json};

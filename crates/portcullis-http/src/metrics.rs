@@ -35,6 +35,7 @@ pub struct Metrics {
     queue_wait: Histogram,
     queue_refused: Family<Labels<1>, Counter>,
     connections_refused: Counter,
+    usage_lost: Counter,
     weakened: Family<Labels<1>, Gauge<i64>>,
     workers: WorkerMetrics,
 }
@@ -141,6 +142,13 @@ impl Default for Metrics {
                 "Connections beyond the bound",
                 Counter::default(),
             ),
+            usage_lost: all.add(
+                "usage_lost",
+                None,
+                &[],
+                "Turns that are missing in /v1/usage: the store failed for too long",
+                Counter::default(),
+            ),
             queue_refused: all.add(
                 "queue_refused",
                 None,
@@ -191,6 +199,10 @@ impl Metrics {
 
     pub(crate) fn connection_refused(&self) {
         self.connections_refused.inc();
+    }
+
+    pub(crate) fn usage_lost(&self, turns: u64) {
+        self.usage_lost.inc_by(turns);
     }
 
     pub(crate) fn unparked(&self, how: Unparked) {
@@ -252,10 +264,13 @@ mod tests {
         metrics.waited(Duration::from_secs(1));
         metrics.refused("full");
         metrics.ended(&EndedTurn {
+            principal: "k:app".into(),
+            model: "gpt-5.5".into(),
             profile: Profile::Chat,
             outcome: "completed",
             error: "",
             usage: Usage::default(),
+            pictures: 0,
             first_event: Some(Duration::from_secs(1)),
             duration: Duration::from_secs(2),
         });

@@ -16,7 +16,7 @@ use crate::door::{cors, look};
 use crate::error::ApiError;
 use crate::images::{plugin_routes, routes as images};
 use crate::request_id::identify;
-use crate::routes::{approvals, chat, conversations, health, models, responses};
+use crate::routes::{approvals, chat, conversations, health, models, responses, usage};
 
 /// Every route of the gateway, and the scope that a key needs for it.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -41,6 +41,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             "/v1/conversations/{id}/items/{item}",
             get(conversations::retrieve_item).delete(conversations::delete_item),
         );
+    let usage = Router::new().route("/v1/usage", get(usage::read));
     let operator = Router::new()
         .route("/v1/approvals", get(approvals::list))
         .route("/v1/approvals/{id}", post(approvals::decide));
@@ -61,11 +62,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(plugin_routes::health));
 
     let all = Router::new()
-        .merge(behind(&app, Scope::Inference, inference))
-        .merge(behind(&app, Scope::Operator, operator))
-        .merge(behind(&app, Scope::Images, pictures))
-        .merge(behind(&app, Scope::Images, plugins).route_layer(map_response(plugin_routes::as_the_contract)))
-        .merge(behind(&app, Scope::Metrics, metrics))
+        .merge(behind(&app, &[Scope::Inference], inference))
+        .merge(behind(&app, &[Scope::Inference, Scope::Images, Scope::Operator], usage))
+        .merge(behind(&app, &[Scope::Operator], operator))
+        .merge(behind(&app, &[Scope::Images], pictures))
+        .merge(
+            behind(&app, &[Scope::Images], plugins).route_layer(map_response(plugin_routes::as_the_contract)),
+        )
+        .merge(behind(&app, &[Scope::Metrics], metrics))
         .merge(without_key)
         .fallback(|| async { ApiError::unknown_url() })
         .method_not_allowed_fallback(|| async { ApiError::wrong_method() })

@@ -6,3 +6,4 @@ pub(crate) mod conversations;
 pub(crate) mod health;
 pub(crate) mod models;
 pub(crate) mod responses;
+pub(crate) mod usage;

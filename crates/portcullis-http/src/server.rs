@@ -54,6 +54,7 @@ pub async fn serve(
         warnings,
         responses,
         conversations,
+        usage,
         metrics,
         pictures,
         also_on,
@@ -76,6 +77,7 @@ pub async fn serve(
         parked,
         responses,
         conversations,
+        usage,
         remote_images,
         studio: pictures.map(|pictures| Arc::new(Studio::new(pictures))),
         live,
@@ -87,6 +89,7 @@ pub async fn serve(
     let router = router(Arc::clone(&app));
     attic::settle(&app).await;
     let cleaner = app.tasks.spawn(attic::keep_clean(Arc::clone(&app)));
+    app.tasks.spawn(Arc::clone(&app.usage).keep(stop.clone()));
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let connections = TaskTracker::new();

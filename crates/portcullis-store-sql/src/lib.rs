@@ -1,6 +1,6 @@
 //! What a gateway remembers, in SQLite or PostgreSQL; the only crate with SQL.
 //!
-//! [`SqlStore::open`] connects, brings the schema up to date and gives a store that implements both traits of
+//! [`SqlStore::open`] connects, brings the schema up to date and gives a store that implements the traits of
 //! `portcullis-store`.
 //!
 //! One set of queries serves both databases: they are written in what the two have in common, with the columns
@@ -15,6 +15,7 @@ mod error;
 #[cfg(test)]
 mod full_disk;
 mod items;
+mod ledger;
 mod migrations;
 mod open;
 mod responses;

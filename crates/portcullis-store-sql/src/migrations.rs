@@ -15,7 +15,7 @@ pub struct MigrationError(#[from] sqlx::migrate::MigrateError);
 /// The SQL of one step: number, name, SQLite's and PostgreSQL's.
 type Step = (i64, &'static str, &'static str, &'static str);
 
-const STEPS: [Step; 2] = [
+const STEPS: [Step; 3] = [
     (
         1,
         "responses and conversations",
@@ -27,6 +27,12 @@ const STEPS: [Step; 2] = [
         "items by id",
         include_str!("../migrations/sqlite/0002_items_by_id.sql"),
         include_str!("../migrations/postgres/0002_items_by_id.sql"),
+    ),
+    (
+        3,
+        "ledger",
+        include_str!("../migrations/sqlite/0003_ledger.sql"),
+        include_str!("../migrations/postgres/0003_ledger.sql"),
     ),
 ];
 

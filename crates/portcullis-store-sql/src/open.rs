@@ -33,7 +33,7 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 /// How long a call waits for a connection before the store counts as unavailable.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Responses and conversations in a database. Clones share the connections.
+/// What is kept, in a database. Clones share the connections.
 #[derive(Clone)]
 pub struct SqlStore {
     /// With SQLite a single connection; with PostgreSQL the same pool as `reader`.

@@ -5,6 +5,7 @@
 mod conversations;
 mod hostile;
 mod housekeeping;
+mod ledger;
 mod paging;
 mod responses;
 pub mod support;
@@ -12,15 +13,16 @@ pub mod support;
 pub use conversations::*;
 pub use hostile::*;
 pub use housekeeping::*;
+pub use ledger::*;
 pub use paging::*;
 pub use responses::*;
 
-use crate::{Conversations, Responses};
+use crate::{Conversations, Ledger, Responses};
 
-/// A store of both kinds, as the cases need it.
-pub trait Store: Responses + Conversations + 'static {}
+/// A store of every kind, as the cases need it.
+pub trait Store: Responses + Conversations + Ledger + 'static {}
 
-impl<S: Responses + Conversations + 'static> Store for S {}
+impl<S: Responses + Conversations + Ledger + 'static> Store for S {}
 
 /// Makes a test of every case. `$fresh` is an async function that makes an empty store and what must live as long, or
 /// `None` if there is no database to test with.
@@ -49,6 +51,9 @@ macro_rules! contract_tests {
             concurrent_writers_lose_nothing
             hostile_texts_are_kept_exactly
             what_cannot_be_stored_is_refused_and_not_found
+            what_was_used_adds_up
+            what_was_used_is_added_whole_or_not
+            too_many_sums_are_an_error
         }
     };
     ($fresh:path => $($case:ident)*) => {

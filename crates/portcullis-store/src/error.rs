@@ -42,6 +42,9 @@ pub enum StoreError {
     /// The chain of responses, or the items of a conversation, are more than is read at once.
     #[error("the history is longer than {}", limits())]
     TooLong,
+    /// The question asks for more sums than are read at once.
+    #[error("the answer has more than {} sums", crate::MAX_SUMS)]
+    TooManySums,
     /// An earlier response of the chain has been deleted or has expired.
     #[error("the earlier response `{id}` is gone")]
     BrokenChain {

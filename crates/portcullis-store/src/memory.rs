@@ -4,6 +4,7 @@
 //! not enough is the store full. One mutex guards all of it: nothing waits while holding it.
 
 mod conversations;
+mod ledger;
 mod responses;
 mod state;
 

@@ -15,6 +15,7 @@ mod man;
 mod probe;
 mod serve;
 mod status;
+mod usage;
 mod workspace;
 
 use anyhow::Context as _;
@@ -49,6 +50,7 @@ enum Command {
     Login(login::Args),
     Logout(logout::Args),
     Doctor(doctor::Args),
+    Usage(usage::Args),
     Workspace(workspace::Args),
     Config(config::Args),
     Audit(audit::Args),
@@ -72,6 +74,7 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
         Command::Logout(args) => wait_for(logout::run(args, environment)),
         Command::Doctor(args) => wait_for(doctor::run(args, environment)),
         Command::Login(args) => wait_for(login::run(args, environment)),
+        Command::Usage(args) => wait_for(usage::run(args, environment)),
         Command::Audit(args) => audit::run(args, environment),
         Command::Workspace(args) => workspace::run(args, environment),
         Command::Config(args) => config::run(args, environment),

@@ -26,6 +26,7 @@ use portcullis_access::{KeyStore, Keys};
 use portcullis_agent::{Admission, AdmissionLimits, Approvals, Budget, Deadline, Record, TurnBounds};
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::{Codex, Painter};
+use portcullis_http::Bookkeeper;
 use portcullis_lab::ModelServer;
 use portcullis_store_sql::SqlStore;
 use tokio::net::TcpListener;
@@ -37,6 +38,7 @@ pub(crate) use codex::find as find_codex;
 pub(crate) use confinement::{decide as decide_confinement, workspaces};
 pub(crate) use listen::{listen_error, reachable};
 pub(crate) use state::{Running, StateDir};
+pub(crate) use store::open as open_store;
 pub(crate) use upstream::{KeyFileError, open as upstream};
 pub(crate) use warnings::{Seen, of as weakened};
 
@@ -99,7 +101,7 @@ impl Gateway {
             Some(address) => Some(listen::listen(address).await?),
             None => None,
         };
-        let kept = Arc::new(store::open(config, &state).await?);
+        let kept = Arc::new(store::open(config, state.path()).await?);
         let upstream = upstream::open(&config.provider).await?;
         let audit = audit::start(&config.audit, state.path())?;
         let studio = pictures::open(pictures::Parts {
@@ -208,13 +210,15 @@ impl Gateway {
             metrics.weakened(weakened.word());
         }
         let warnings = weakened.iter().map(Weakened::sentence).collect();
-        let counter = Arc::clone(&metrics);
+        let usage = Arc::new(Bookkeeper::new(Arc::clone(&kept) as _, Arc::clone(&metrics)));
+        let counter = Arc::new((Arc::clone(&metrics), Arc::clone(&usage)));
         // A turn that was not admitted is no fact for the audit log: a flood of them would fill it.
         let agent = Audited::new(Budget::new(Deadline::new(Lent::new(&codex)), bounds), audit.clone());
         let agent = Admission::new(agent, admission, Arc::clone(&metrics) as _);
-        let agent = Arc::new(Record::new(agent, counter));
+        let agent = Arc::new(Record::new(agent, Arc::clone(&counter) as _));
         let (responses, conversations) = (Arc::clone(&kept) as _, Arc::clone(&kept) as _);
-        let pictures = studio.as_ref().map(|studio| studio.pictures(Arc::clone(&metrics), audit.clone()));
+        let pictures =
+            studio.as_ref().map(|studio| studio.pictures(Arc::clone(&metrics), counter, audit.clone()));
         let gateway = portcullis_http::Gateway {
             agent,
             keys,
@@ -224,6 +228,7 @@ impl Gateway {
             warnings,
             responses,
             conversations,
+            usage: Arc::clone(&usage),
             metrics,
             pictures,
             also_on: image_listener,
@@ -245,6 +250,7 @@ impl Gateway {
         if let Some(lab) = lab {
             lab.shutdown().await;
         }
+        usage.close().await;
         kept.close().await;
         audit::stop(&audit).await;
         info!("Stopped");

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use portcullis_access::{Grant, KeyStore, Keys};
 use portcullis_agent::{
     Admission, Agent, AgentError, ApprovalPolicies, ApprovalPolicy, Approvals, Capabilities, Delta,
-    DeltaKind, EventReceiver, EventSender, Item, Model, Outcome, Place, Readiness, ToolOutput, Turn,
+    DeltaKind, EventReceiver, EventSender, Item, Model, Outcome, Place, Readiness, Record, ToolOutput, Turn,
     TurnEvent, TurnRequest, TurnSource, Usage, WorkerReport, event_queue,
 };
 use portcullis_audit::{Audit, Limits};
-use portcullis_http::{Gateway, Metrics};
+use portcullis_http::{Bookkeeper, Gateway, Metrics};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -149,14 +149,12 @@ impl FakeGate {
         let audit = Audit::start(&dir.path().join("audit"), Limits::default()).unwrap();
         let policies = ApprovalPolicies { work: ApprovalPolicy::Ask, ..ApprovalPolicies::default() };
         let approvals = Approvals::new(policies, 8, Duration::from_mins(1), Arc::new(audit.clone()));
+        let usage = Arc::new(Bookkeeper::new(Arc::clone(&options.kept) as _, Arc::clone(&metrics)));
+        let admitted = Admission::new(Lent(Arc::clone(&agent)), options.admission, Arc::clone(&metrics) as _);
         let gateway = Gateway {
             also_on: None,
             pictures: None,
-            agent: Arc::new(Admission::new(
-                Lent(Arc::clone(&agent)),
-                options.admission,
-                Arc::clone(&metrics) as _,
-            )),
+            agent: Arc::new(Record::new(admitted, Arc::clone(&usage) as _)),
             keys: Arc::new(Keys::open(store.path()).unwrap()),
             audit: audit.clone(),
             approvals: approvals.clone(),
@@ -164,6 +162,7 @@ impl FakeGate {
             warnings: Vec::new(),
             responses: Arc::clone(&options.kept) as _,
             conversations: Arc::clone(&options.kept) as _,
+            usage,
             metrics,
         };
         let listener = portcullis_http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();

@@ -13,7 +13,7 @@ fn granted(grant: Grant) -> Options {
 }
 
 /// Every route that needs a key, and its scope.
-const ROUTES: [(&str, &str, Scope); 29] = [
+const ROUTES: [(&str, &str, Scope); 30] = [
     ("GET", "/v1/models", Scope::Inference),
     ("GET", "/v1/models/codex", Scope::Inference),
     ("POST", "/v1/chat/completions", Scope::Inference),
@@ -41,6 +41,7 @@ const ROUTES: [(&str, &str, Scope); 29] = [
     ("GET", "/v1/images/img_1/file", Scope::Images),
     ("DELETE", "/v1/images/img_1/file", Scope::Images),
     ("GET", "/metrics", Scope::Metrics),
+    ("GET", "/v1/usage", Scope::Inference),
     ("GET", "/v1/approvals", Scope::Operator),
     ("POST", "/v1/approvals/1", Scope::Operator),
 ];
@@ -53,7 +54,9 @@ async fn a_key_opens_the_routes_of_its_scopes_and_no_others() {
         for (method, path, needed) in ROUTES {
             let (status, code) = outcome(gate.request_of(&key, method, path)).await;
             let refused = (status, code.as_str()) == (403, Some("scope_not_granted"));
-            assert_eq!(refused, scope != needed, "{scope}: {method} {path} {status} {code}");
+            // Everybody who can cause costs sees them, and so does the operator.
+            let opens = scope == needed || path == "/v1/usage" && scope != Scope::Metrics;
+            assert_eq!(refused, !opens, "{scope}: {method} {path} {status} {code}");
             assert_ne!(status, 401);
             let nobody = gate.client.request(method.parse().unwrap(), format!("{}{path}", gate.base));
             // What image plug-ins know has a word of its own for it.

@@ -17,3 +17,4 @@ mod responses;
 mod shape;
 mod support;
 mod tools;
+mod usage;

@@ -12,8 +12,8 @@ use portcullis_codex::{
     Settings as CodexSettings,
 };
 use portcullis_http::{
-    Alias, Backend, Entrance, Gateway, Keep, Metrics, Parking, PictureSettings, Pictures, Settings,
-    SizePolicy,
+    Alias, Backend, Bookkeeper, Entrance, Gateway, Keep, Metrics, Parking, PictureSettings, Pictures,
+    Settings, SizePolicy,
 };
 use portcullis_images::{Shelf, ShelfLimits};
 use portcullis_lab::ModelServer;
@@ -146,7 +146,8 @@ impl TestGate {
         let key = store.create("test", &options.grant, jiff::Timestamp::now()).unwrap();
         let settings = settings(&options);
         let metrics = Arc::new(Metrics::default());
-        let counter = Arc::clone(&metrics);
+        let usage = Arc::new(Bookkeeper::new(Arc::clone(&options.kept) as _, Arc::clone(&metrics)));
+        let counter = Arc::new((Arc::clone(&metrics), Arc::clone(&usage)));
         let listener = portcullis_http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let painter = match options.pictures {
@@ -158,7 +159,7 @@ impl TestGate {
         let pictures = painter.clone().map(|painter| Pictures {
             agent: Arc::new(Record::new(
                 Admission::new(Deadline::new(painter), options.drawing(), Arc::clone(&metrics) as _),
-                Arc::clone(&metrics) as _,
+                Arc::clone(&counter) as _,
             )),
             backend: Backend {
                 name: "codex",
@@ -190,6 +191,7 @@ impl TestGate {
             warnings: Vec::new(),
             responses: Arc::clone(&options.kept) as _,
             conversations: Arc::clone(&options.kept) as _,
+            usage,
             metrics,
             pictures,
         };

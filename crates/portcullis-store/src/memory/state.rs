@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
+use super::ledger::Sums;
 use crate::{
     ConversationId, Order, Page, PageOf, ResponseId, StoreError, StoredConversation, StoredItem,
     StoredResponse,
@@ -19,6 +20,7 @@ pub(super) struct State {
     pub(super) conversations: HashMap<ConversationId, HeldConversation>,
     /// Kept by whoever changes `conversations`.
     pub(super) conversation_bytes: u64,
+    pub(super) ledger: Sums,
 }
 
 /// A response with everything that belongs to it.
@@ -49,6 +51,7 @@ impl State {
             response_bytes: 0,
             conversations: HashMap::new(),
             conversation_bytes: 0,
+            ledger: Sums::new(),
         }
     }
 

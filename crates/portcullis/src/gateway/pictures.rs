@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
-use portcullis_agent::{Admission, AdmissionLimits, Agent, Deadline, Record};
+use portcullis_agent::{Admission, AdmissionLimits, Agent, Deadline, Record, TurnCounter};
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::{
     Cells, CodexBinary, Confinement, CustomProvider, MOST_REFERENCES, Painter, PainterSettings, Provider,
@@ -151,14 +151,21 @@ fn write_login(home: &Utf8Path) -> std::io::Result<()> {
 
 impl Studio {
     /// As the HTTP frontend has it: admitted, recorded, audited, with a deadline, and lent.
-    pub(super) fn pictures(&self, metrics: Arc<Metrics>, audit: Audit) -> Pictures {
+    pub(super) fn pictures(
+        &self,
+        metrics: Arc<Metrics>,
+        counter: Arc<dyn TurnCounter>,
+        audit: Audit,
+    ) -> Pictures {
         let (agent, name, exact, references): (Arc<dyn Agent>, _, _, _) = match &self.artist {
             Artist::Codex(painter) => {
-                let agent = self.admitted(Audited::new(Deadline::new(Lent::new(painter)), audit), metrics);
+                let agent =
+                    self.admitted(Audited::new(Deadline::new(Lent::new(painter)), audit), metrics, counter);
                 (agent, "codex", false, MOST_REFERENCES)
             }
             Artist::Api(api) => {
-                let agent = self.admitted(Audited::new(Deadline::new(Arc::clone(api)), audit), metrics);
+                let agent =
+                    self.admitted(Audited::new(Deadline::new(Arc::clone(api)), audit), metrics, counter);
                 (agent, "openai", true, API_REFERENCES)
             }
         };
@@ -171,8 +178,12 @@ impl Studio {
     }
 
     /// In fair order, and with a line in the log.
-    fn admitted(&self, agent: impl Agent + 'static, metrics: Arc<Metrics>) -> Arc<dyn Agent> {
-        let agent = Admission::new(agent, self.admission, Arc::clone(&metrics) as _);
-        Arc::new(Record::new(agent, metrics))
+    fn admitted(
+        &self,
+        agent: impl Agent + 'static,
+        metrics: Arc<Metrics>,
+        counter: Arc<dyn TurnCounter>,
+    ) -> Arc<dyn Agent> {
+        Arc::new(Record::new(Admission::new(agent, self.admission, metrics), counter))
     }
 }

@@ -99,6 +99,11 @@ fn a_demo_comes_and_goes_without_a_trace_and_keeps_its_key() {
     let json = audit(&["audit", "show", "--event", "turn_ended", "--json"]).stdout;
     assert!(json.starts_with("{\"seq\":4,") && json.lines().count() == 1, "{json}");
 
+    // Also after the second start, and although the first one ended within a second of the turn.
+    let used = audit(&["usage", "--group-by", "model"]);
+    assert_eq!(used.code, 0, "{used:?}");
+    assert!(used.stdout.lines().nth(1).is_some_and(|row| row.starts_with("gpt-5.5,1,0,0,")), "{used:?}");
+
     let file = state.join("audit/audit.jsonl");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replacen("completed", "failed", 1)).unwrap();
