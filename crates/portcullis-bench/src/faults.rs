@@ -94,6 +94,7 @@ async fn run(
         codex: program,
         model: &base,
         turns: 64,
+        level: None,
         more,
         dir: None,
         descriptors: Some(256),

@@ -26,6 +26,9 @@ pub(crate) struct Setup<'a> {
     pub(crate) model: &'a str,
     /// The most turns at once.
     pub(crate) turns: usize,
+    /// How workers are confined. Without it: as well as Codex can be, and hardly what stands in for it, which needs the
+    /// machine's libraries and would not find them in a worker's own view of the files.
+    pub(crate) level: Option<&'a str>,
     /// More lines for its configuration.
     pub(crate) more: &'a str,
     /// Where it lives; a directory of its own where there is none.
@@ -137,9 +140,8 @@ impl Gateway {
 }
 
 fn configuration(setup: &Setup<'_>, state: &Utf8Path) -> String {
-    let Setup { codex, model, turns, more, .. } = setup;
-    // What stands in for Codex needs the machine's libraries, which a worker's own view of the files does not have.
-    let level = if codex.file_name() == Some("codex") { "best" } else { "bare" };
+    let Setup { codex, model, turns, level, more, .. } = setup;
+    let level = level.unwrap_or(if codex.file_name() == Some("codex") { "best" } else { "bare" });
     format!(
         "[http]\nbind = \"127.0.0.1:0\"\n\n[state]\ndir = \"{state}\"\n\n[codex]\nbin = \"{codex}\"\nmodel = \"gpt-5.5\"\n\n\
          [provider]\nkind = \"custom\"\nname = \"lab\"\nbase_url = \"{model}\"\nrequest_max_retries = 0\n\

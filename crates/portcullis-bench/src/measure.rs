@@ -1,6 +1,7 @@
 //! Every measurement, in order.
 
 mod ceiling;
+mod confined;
 mod deltas;
 mod idle;
 mod million;
@@ -64,7 +65,7 @@ pub async fn measure(options: Options) -> anyhow::Result<Report> {
             }
         )*};
     }
-    run!(start ceiling steady deltas idle overload million real);
+    run!(start ceiling steady deltas idle overload million real confined);
     Ok(report)
 }
 
@@ -85,6 +86,7 @@ impl Bench {
             codex: &self.fake,
             model: "http://127.0.0.1:9/v1",
             turns,
+            level: None,
             more: "",
             dir: None,
             descriptors: None,

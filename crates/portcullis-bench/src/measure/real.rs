@@ -38,6 +38,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
         codex: &codex.path,
         model: &base,
         turns: 64,
+        level: None,
         more: "",
         dir: None,
         descriptors: None,

@@ -23,6 +23,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
                 codex: program,
                 model: &base,
                 turns: 64,
+                level: None,
                 more: "",
                 dir: None,
                 descriptors: None,
