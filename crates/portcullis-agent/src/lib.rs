@@ -11,14 +11,18 @@ mod deadline;
 mod error;
 mod event;
 mod ids;
+mod interrupt;
 mod picture;
 mod profile;
 mod queue;
 mod readiness;
 mod record;
 mod request;
+mod spread;
 mod turn;
+mod turn_board;
 mod usage;
+mod watched;
 mod witness;
 mod worker_report;
 
@@ -45,7 +49,10 @@ pub use request::{
     Author, HistoryItem, ImageDetail, Message, Part, ReasoningSummary, ToolOutput, ToolSpec, TurnOptions,
     TurnRequest,
 };
+pub use spread::Spread;
 pub use turn::{Turn, TurnSource};
+pub use turn_board::{Minute, PastTurn, RunningTurn, TurnBoard, TurnHead, TurnPhase};
 pub use usage::Usage;
+pub use watched::Watched;
 pub use witness::{WorkerFact, WorkerWitness};
 pub use worker_report::WorkerReport;
