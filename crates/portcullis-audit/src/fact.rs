@@ -39,6 +39,10 @@ pub enum Fact {
     },
     /// Codex was signed out.
     SignedOut,
+    /// The operator signed in to the dashboard, with a one-time code.
+    DashboardOpened,
+    /// The operator interrupted a turn; the entry's request says which.
+    TurnInterrupted,
     /// An API key was made.
     KeyCreated {
         /// Its id.
@@ -213,6 +217,11 @@ impl Entry {
     /// A fact that a request of `who` caused.
     pub fn of_request(who: &PrincipalId, request: RequestId, fact: Fact) -> Self {
         Self { request: Some(request), ..Self::new(who.as_str(), fact) }
+    }
+
+    /// A fact that the operator caused in a request of somebody else.
+    pub fn by_operator(request: RequestId, fact: Fact) -> Self {
+        Self { request: Some(request), ..Self::new(OPERATOR, fact) }
     }
 
     /// Within this turn.

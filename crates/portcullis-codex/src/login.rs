@@ -80,15 +80,16 @@ async fn sign_in(
     let ours = |end: &Option<LoginCompleted>| {
         end.as_ref().is_some_and(|end| end.login_id.as_ref().is_none_or(|id| *id == login_id))
     };
-    let end = timeout(within, ends.wait_for(ours)).await.map_err(|_elapsed| LoginError::Late)?;
-    let refused = match end.as_deref() {
-        Ok(Some(LoginCompleted { success: true, .. })) => None,
-        Ok(Some(LoginCompleted { error, .. })) => {
-            Some(error.clone().unwrap_or_else(|| "no reason given".to_owned()))
+    let refused = {
+        let end = timeout(within, ends.wait_for(ours)).await.map_err(|_elapsed| LoginError::Late)?;
+        match end.as_deref() {
+            Ok(Some(LoginCompleted { success: true, .. })) => None,
+            Ok(Some(LoginCompleted { error, .. })) => {
+                Some(error.clone().unwrap_or_else(|| "no reason given".to_owned()))
+            }
+            Ok(None) | Err(_) => Some("the app-server is gone".to_owned()),
         }
-        Ok(None) | Err(_) => Some("the app-server is gone".to_owned()),
     };
-    drop(end);
     match (refused, read_login(connection).await?) {
         (None, Login::SignedIn(who)) => Ok(who),
         (refused, _) => {

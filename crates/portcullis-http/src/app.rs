@@ -44,6 +44,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// How pictures are made, if they are.
     pub pictures: Option<Pictures>,
+    /// Pages of somebody else's, with guards of their own: no key opens them, and nothing of theirs opens what needs a key.
+    pub pages: Option<axum::Router>,
     /// A second listener for the same routes.
     pub also_on: Option<TcpListener>,
 }

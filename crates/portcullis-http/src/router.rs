@@ -18,8 +18,8 @@ use crate::images::{plugin_routes, routes as images};
 use crate::request_id::identify;
 use crate::routes::{approvals, chat, conversations, health, models, responses, usage};
 
-/// Every route of the gateway, and the scope that a key needs for it.
-pub(crate) fn router(app: Arc<App>) -> Router {
+/// Every route of the gateway, and the scope that a key needs for it; and pages, if there are any.
+pub(crate) fn router(app: &Arc<App>, pages: Option<Router>) -> Router {
     let inference = Router::new()
         .route("/v1/models", get(models::list))
         .route("/v1/models/{model}", get(models::retrieve))
@@ -61,23 +61,24 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(health::ready))
         .route("/healthz", get(plugin_routes::health));
 
-    let all = Router::new()
-        .merge(behind(&app, &[Scope::Inference], inference))
-        .merge(behind(&app, &[Scope::Inference, Scope::Images, Scope::Operator], usage))
-        .merge(behind(&app, &[Scope::Operator], operator))
-        .merge(behind(&app, &[Scope::Images], pictures))
+    Router::new()
+        .merge(behind(app, &[Scope::Inference], inference))
+        .merge(behind(app, &[Scope::Inference, Scope::Images, Scope::Operator], usage))
+        .merge(behind(app, &[Scope::Operator], operator))
+        .merge(behind(app, &[Scope::Images], pictures))
         .merge(
-            behind(&app, &[Scope::Images], plugins).route_layer(map_response(plugin_routes::as_the_contract)),
+            behind(app, &[Scope::Images], plugins).route_layer(map_response(plugin_routes::as_the_contract)),
         )
-        .merge(behind(&app, &[Scope::Metrics], metrics))
+        .merge(behind(app, &[Scope::Metrics], metrics))
         .merge(without_key)
+        .with_state(Arc::clone(app))
+        .merge(pages.unwrap_or_default())
         .fallback(|| async { ApiError::unknown_url() })
         .method_not_allowed_fallback(|| async { ApiError::wrong_method() })
         // A bug in one handler is one request's failure.
         .layer(CatchPanicLayer::custom(|_panic| ApiError::internal().into_response()))
         .layer(option_layer(cors(&app.settings.entrance.origins)))
-        .layer(from_fn_with_state(Arc::clone(&app), look))
+        .layer(from_fn_with_state(Arc::clone(app), look))
         // Outermost, so that every answer has an id.
-        .layer(from_fn_with_state(Arc::clone(&app), identify));
-    all.with_state(app)
+        .layer(from_fn_with_state(Arc::clone(app), identify))
 }

@@ -57,6 +57,7 @@ pub async fn serve(
         usage,
         metrics,
         pictures,
+        pages,
         also_on,
     } = gateway;
     let ending = CancellationToken::new();
@@ -86,7 +87,7 @@ pub async fn serve(
         ending: ending_of_app,
     };
     let app = Arc::new(app);
-    let router = router(Arc::clone(&app));
+    let router = router(&app, pages);
     attic::settle(&app).await;
     let cleaner = app.tasks.spawn(attic::keep_clean(Arc::clone(&app)));
     app.tasks.spawn(Arc::clone(&app.usage).keep(stop.clone()));

@@ -4,6 +4,7 @@ mod audit;
 mod cell;
 mod completions;
 mod config;
+mod dashboard;
 mod demo;
 mod doctor;
 mod init;
@@ -47,6 +48,7 @@ enum Command {
     Demo(demo::Args),
     Status(status::Args),
     Key(key::Args),
+    Dashboard(dashboard::Args),
     Login(login::Args),
     Logout(logout::Args),
     Doctor(doctor::Args),
@@ -73,6 +75,7 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
         Command::Key(args) => key::run(args, environment),
         Command::Logout(args) => wait_for(logout::run(args, environment)),
         Command::Doctor(args) => wait_for(doctor::run(args, environment)),
+        Command::Dashboard(args) => dashboard::run(args, environment),
         Command::Login(args) => wait_for(login::run(args, environment)),
         Command::Usage(args) => wait_for(usage::run(args, environment)),
         Command::Audit(args) => audit::run(args, environment),

@@ -7,6 +7,7 @@
 mod audit;
 mod codex;
 mod confinement;
+mod dashboard;
 mod http;
 mod lent;
 mod listen;
@@ -23,7 +24,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use portcullis_access::{KeyStore, Keys};
-use portcullis_agent::{Admission, AdmissionLimits, Approvals, Budget, Deadline, Record, TurnBounds};
+use portcullis_agent::{
+    Admission, AdmissionLimits, Agent, Approvals, Budget, Deadline, Record, TurnBoard, TurnBounds, Watched,
+};
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::{Codex, Painter};
 use portcullis_http::Bookkeeper;
@@ -42,6 +45,7 @@ pub(crate) use store::open as open_store;
 pub(crate) use upstream::{KeyFileError, open as upstream};
 pub(crate) use warnings::{Seen, of as weakened};
 
+use self::dashboard::{Pages, Running as RunningParts};
 use self::lent::Lent;
 use self::pictures::{Artist, Studio};
 use self::warnings::Weakened;
@@ -78,6 +82,8 @@ pub(crate) struct Gateway {
     drain: Duration,
     /// Told to everybody who asks whether the gateway is ready.
     weakened: Vec<Weakened>,
+    /// The operator's pages, if there are any.
+    pages: Option<Pages>,
     /// Held to the end: the next gateway must find no worker of this one.
     state: StateDir,
 }
@@ -137,6 +143,7 @@ impl Gateway {
         audit::started(&audit, &codex_version, address, &weakened).await;
         let approvals = audit::approvals(&config.approvals, &audit);
         let hands = confinement::hands(config, &confined, &approvals);
+        let pages = Pages::new(config, &binary, &confined, &weakened, address, &upstream.name, &audit);
         let codex = codex::settings(config, &state, binary, upstream.provider, confined.confinement, hands);
         let codex = Arc::new(Codex::start(codex, Arc::new(audit.clone())));
         Ok(Self {
@@ -159,6 +166,7 @@ impl Gateway {
             },
             drain: config.http.drain,
             weakened,
+            pages,
             state,
         })
     }
@@ -202,6 +210,7 @@ impl Gateway {
             bounds,
             drain,
             weakened,
+            pages,
             state,
             ..
         } = self;
@@ -215,10 +224,22 @@ impl Gateway {
         // A turn that was not admitted is no fact for the audit log: a flood of them would fill it.
         let agent = Audited::new(Budget::new(Deadline::new(Lent::new(&codex)), bounds), audit.clone());
         let agent = Admission::new(agent, admission, Arc::clone(&metrics) as _);
-        let agent = Arc::new(Record::new(agent, Arc::clone(&counter) as _));
+        let turns = TurnBoard::default();
+        let agent: Arc<dyn Agent> =
+            Arc::new(Watched::new(Record::new(agent, Arc::clone(&counter) as _), turns.clone()));
         let (responses, conversations) = (Arc::clone(&kept) as _, Arc::clone(&kept) as _);
-        let pictures =
-            studio.as_ref().map(|studio| studio.pictures(Arc::clone(&metrics), counter, audit.clone()));
+        let pictures = studio
+            .as_ref()
+            .map(|studio| studio.pictures(Arc::clone(&metrics), counter, audit.clone(), &turns));
+        let pages = pages.map(|pages| {
+            pages.router(RunningParts {
+                agent: Arc::clone(&agent),
+                painter: pictures.as_ref().map(|pictures| Arc::clone(&pictures.agent)),
+                turns,
+                approvals: approvals.clone(),
+                audit: audit.clone(),
+            })
+        });
         let gateway = portcullis_http::Gateway {
             agent,
             keys,
@@ -231,6 +252,7 @@ impl Gateway {
             usage: Arc::clone(&usage),
             metrics,
             pictures,
+            pages: pages.transpose()?,
             also_on: image_listener,
         };
         let stop = CancellationToken::new();

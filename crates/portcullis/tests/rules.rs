@@ -55,6 +55,7 @@ const MAY_USE: &[Row] = &[
         ],
         &["portcullis-codex", "portcullis-lab"],
     ),
+    ("portcullis-dashboard", &["portcullis-access", "portcullis-agent", "portcullis-audit"], &[]),
     // Composition.
     ("portcullis-lab", &[], &[]),
     ("portcullis", ALL, &[]),

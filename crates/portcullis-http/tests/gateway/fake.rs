@@ -152,6 +152,7 @@ impl FakeGate {
         let usage = Arc::new(Bookkeeper::new(Arc::clone(&options.kept) as _, Arc::clone(&metrics)));
         let admitted = Admission::new(Lent(Arc::clone(&agent)), options.admission, Arc::clone(&metrics) as _);
         let gateway = Gateway {
+            pages: None,
             also_on: None,
             pictures: None,
             agent: Arc::new(Record::new(admitted, Arc::clone(&usage) as _)),

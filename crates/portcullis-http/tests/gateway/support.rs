@@ -177,6 +177,7 @@ impl TestGate {
             },
         });
         let gateway = Gateway {
+            pages: None,
             also_on: None,
             agent: Arc::new(Record::new(Deadline::new(Arc::clone(&agent)), counter)),
             keys: Arc::new(Keys::open(store.path()).unwrap()),

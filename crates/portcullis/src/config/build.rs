@@ -9,8 +9,8 @@ use super::meaning::Meaning;
 use super::provider::provider;
 use super::reader::Reader;
 use super::{
-    Alias, Approvals, Audit, Codex, Config, Confine, Hands, Http, ImageBackend, Images, Limits, Log, OpenAi,
-    Origin, Place, Problem, State, Store, Turn, Workspaces,
+    Alias, Approvals, Audit, Codex, Config, Confine, Dashboard, Hands, Http, ImageBackend, Images, Limits,
+    Log, OpenAi, Origin, Place, Problem, State, Store, Turn, Workspaces,
 };
 
 /// Whether rules between keys are checked.
@@ -97,6 +97,7 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
             wait: reader.value("approvals.wait"),
         },
         audit: Audit { enabled: reader.value("audit.enabled"), size: reader.value("audit.size") },
+        dashboard: Dashboard { enabled: reader.value("dashboard.enabled") },
         log: Log { format: reader.value("log.format"), level: reader.value("log.level") },
         aliases: aliases(reader, &codex.model),
         codex,

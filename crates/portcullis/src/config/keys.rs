@@ -291,6 +291,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     key("audit.enabled", "boolean", Text("true"), "Keep the audit log, in `<state.dir>/audit`."),
     key("audit.size", "size", Text("1GiB"), "How much of the audit log is kept; the oldest files go first."),
+    key("dashboard.enabled", "boolean", Text("true"), "Serve the operator's pages under `/dashboard`."),
     key("log.format", "`text` or `json`", Text("text"), "How log lines look."),
     key(
         "log.level",

@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) images: Images,
     pub(crate) approvals: Approvals,
     pub(crate) audit: Audit,
+    pub(crate) dashboard: Dashboard,
     pub(crate) log: Log,
     /// Model names that clients may use, besides the real ones.
     pub(crate) aliases: BTreeMap<String, Alias>,
@@ -266,6 +267,12 @@ pub(crate) struct Audit {
     pub(crate) enabled: bool,
     /// All its files together.
     pub(crate) size: ByteSize,
+}
+
+/// `[dashboard]`: the operator's pages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dashboard {
+    pub(crate) enabled: bool,
 }
 
 /// Exact origins of pages.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
-use portcullis_agent::{Admission, AdmissionLimits, Agent, Deadline, Record, TurnCounter};
+use portcullis_agent::{
+    Admission, AdmissionLimits, Agent, Deadline, Record, TurnBoard, TurnCounter, Watched,
+};
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::{
     Cells, CodexBinary, Confinement, CustomProvider, MOST_REFERENCES, Painter, PainterSettings, Provider,
@@ -156,16 +158,25 @@ impl Studio {
         metrics: Arc<Metrics>,
         counter: Arc<dyn TurnCounter>,
         audit: Audit,
+        turns: &TurnBoard,
     ) -> Pictures {
         let (agent, name, exact, references): (Arc<dyn Agent>, _, _, _) = match &self.artist {
             Artist::Codex(painter) => {
-                let agent =
-                    self.admitted(Audited::new(Deadline::new(Lent::new(painter)), audit), metrics, counter);
+                let agent = self.admitted(
+                    Audited::new(Deadline::new(Lent::new(painter)), audit),
+                    metrics,
+                    counter,
+                    turns,
+                );
                 (agent, "codex", false, MOST_REFERENCES)
             }
             Artist::Api(api) => {
-                let agent =
-                    self.admitted(Audited::new(Deadline::new(Arc::clone(api)), audit), metrics, counter);
+                let agent = self.admitted(
+                    Audited::new(Deadline::new(Arc::clone(api)), audit),
+                    metrics,
+                    counter,
+                    turns,
+                );
                 (agent, "openai", true, API_REFERENCES)
             }
         };
@@ -183,7 +194,9 @@ impl Studio {
         agent: impl Agent + 'static,
         metrics: Arc<Metrics>,
         counter: Arc<dyn TurnCounter>,
+        turns: &TurnBoard,
     ) -> Arc<dyn Agent> {
-        Arc::new(Record::new(Admission::new(agent, self.admission, metrics), counter))
+        let agent = Record::new(Admission::new(agent, self.admission, metrics), counter);
+        Arc::new(Watched::new(agent, turns.clone()))
     }
 }

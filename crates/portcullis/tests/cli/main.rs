@@ -5,6 +5,7 @@
     reason = "these tests start the binary, and wait for it, as a shell would"
 )]
 
+mod dashboard;
 mod demo;
 mod operate;
 mod program;

@@ -1,0 +1,221 @@
+//! The operator's pages: what they show of this gateway, and how they sign Codex in.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use camino::Utf8PathBuf;
+use portcullis_agent::{Agent, ApprovalPolicy, Approvals, Profile, TurnBoard};
+use portcullis_audit::{Audit, Entry, OPERATOR, Text};
+use portcullis_codex::{CodexBinary, Confinement, LoginPrompt};
+use portcullis_dashboard::{Fact, Parts, SignIn, SignInState, Weakening};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::audit;
+use super::confinement::Confined;
+use super::warnings::Weakened;
+use crate::config::{Config, ConfineLevel};
+
+/// How long a person may take to type in a code. OpenAI's codes live as long.
+const WITHIN: Duration = Duration::from_mins(15);
+/// How long a page waits for the code before it is shown without.
+const CODE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What is known before the gateway runs.
+pub(super) struct Pages {
+    about: Vec<(&'static str, String)>,
+    confinement: Vec<Fact>,
+    weakenings: Vec<Weakening>,
+    audit_dir: Option<Utf8PathBuf>,
+    state_dir: Utf8PathBuf,
+    sign_in: Arc<CodexSignIn>,
+}
+
+/// What runs.
+pub(super) struct Running {
+    pub(super) agent: Arc<dyn Agent>,
+    pub(super) painter: Option<Arc<dyn Agent>>,
+    pub(super) turns: TurnBoard,
+    pub(super) approvals: Approvals,
+    pub(super) audit: Audit,
+}
+
+impl Pages {
+    /// `None` where there are to be none.
+    pub(super) fn new(
+        config: &Config,
+        binary: &CodexBinary,
+        confined: &Confined,
+        weakened: &[Weakened],
+        address: SocketAddr,
+        provider: &str,
+        audit: &Audit,
+    ) -> Option<Self> {
+        config.dashboard.enabled.then(|| Self {
+            about: vec![
+                ("Portcullis", env!("CARGO_PKG_VERSION").to_owned()),
+                ("Codex", binary.version.clone()),
+                ("Address", address.to_string()),
+                ("Model requests", provider.to_owned()),
+                ("Model", config.codex.model.clone()),
+                ("State", config.state.dir.to_string()),
+                ("Configuration", config.file.as_ref().map_or("none".to_owned(), ToString::to_string)),
+            ],
+            confinement: facts(config, confined),
+            weakenings: weakened
+                .iter()
+                .map(|weakened| Weakening { what: weakened.sentence(), hint: weakened.hint() })
+                .collect(),
+            audit_dir: config.audit.enabled.then(|| audit::dir(&config.state.dir)),
+            state_dir: config.state.dir.clone(),
+            sign_in: Arc::new(CodexSignIn {
+                binary: binary.clone(),
+                home: config.codex.home.clone(),
+                confinement: confined.confinement.clone(),
+                audit: audit.clone(),
+                state: watch::Sender::new(SignInState::Idle),
+                task: Mutex::default(),
+            }),
+        })
+    }
+
+    pub(super) fn router(self, running: Running) -> anyhow::Result<axum::Router> {
+        let Running { agent, painter, turns, approvals, audit } = running;
+        Ok(portcullis_dashboard::router(Parts {
+            draws: painter.is_some(),
+            agent,
+            painter,
+            turns,
+            approvals,
+            audit,
+            audit_dir: self.audit_dir,
+            state_dir: self.state_dir,
+            sign_in: self.sign_in,
+            weakenings: self.weakenings,
+            confinement: self.confinement,
+            about: self.about,
+        })?)
+    }
+}
+
+/// What was asked for each process, and what there is.
+fn facts(config: &Config, confined: &Confined) -> Vec<Fact> {
+    let asked = match config.confine.level {
+        ConfineLevel::Best => "the best that the machine allows".to_owned(),
+        ConfineLevel::Off => "none".to_owned(),
+        ConfineLevel::Exactly(level) => format!("{level:?}").to_lowercase(),
+    };
+    let mut got = vec![confined.level.to_owned()];
+    got.extend(confined.missing.iter().map(ToString::to_string));
+    let is_less = !confined.missing.is_empty()
+        || (config.confine.level == ConfineLevel::Best && confined.level != "namespaces");
+    let fact = |of: &str, asked: &str, got: String, is_less| Fact {
+        of: of.to_owned(),
+        asked: asked.to_owned(),
+        got,
+        is_less,
+    };
+    let mut facts = vec![fact("every worker", &asked, got.join("; "), is_less)];
+    let policy = |profile| match profile {
+        Profile::Chat => ApprovalPolicy::Decline,
+        Profile::Read => config.approvals.read,
+        Profile::Work => config.approvals.work,
+    };
+    for profile in Profile::ALL {
+        let asked = match profile {
+            Profile::Chat => "no commands, no files",
+            Profile::Read => "commands in a cell, a workspace to read",
+            Profile::Work => "commands in a cell, a workspace to change",
+        };
+        let is_less = profile.has_hands() && !confined.has_hands;
+        let got = if is_less {
+            "not to be had: there are no cells for hands".to_owned()
+        } else if profile.has_hands() {
+            format!(
+                "as asked, without network; {} processes, {} of memory; questions: {}",
+                config.hands.processes,
+                config.hands.memory,
+                policy(profile).word()
+            )
+        } else {
+            "as asked".to_owned()
+        };
+        facts.push(fact(&format!("profile {profile}"), asked, got, is_less));
+    }
+    facts
+}
+
+/// Signs Codex in, as `portcullis login` does.
+struct CodexSignIn {
+    binary: CodexBinary,
+    home: Utf8PathBuf,
+    confinement: Confinement,
+    audit: Audit,
+    state: watch::Sender<SignInState>,
+    /// Dropping it ends the Codex that it runs.
+    task: Mutex<Option<AbortOnDropHandle<()>>>,
+}
+
+impl CodexSignIn {
+    fn task(&self) -> MutexGuard<'_, Option<AbortOnDropHandle<()>>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The work of one sign-in; it holds nothing of this value, which holds it.
+    fn work(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (binary, home, confinement) = (self.binary.clone(), self.home.clone(), self.confinement.clone());
+        let (audit, state) = (self.audit.clone(), self.state.clone());
+        async move {
+            let shown = state.clone();
+            let show = move |LoginPrompt { url, code }: LoginPrompt| {
+                shown.send_replace(SignInState::Waiting { url, code });
+            };
+            let ended = match portcullis_codex::login(&binary, &home, &confinement, WITHIN, show).await {
+                Ok(who) => {
+                    let fact = portcullis_audit::Fact::SignedIn { account: Text::new(&who) };
+                    // It has happened; a log that can not be written is told by its writer.
+                    let _ = audit.append(Entry::new(OPERATOR, fact)).await;
+                    SignInState::Done(who)
+                }
+                Err(error) => {
+                    let error = anyhow::Error::from(error);
+                    SignInState::Failed(format!("{error:#}"))
+                }
+            };
+            state.send_replace(ended);
+        }
+    }
+}
+
+#[async_trait]
+impl SignIn for CodexSignIn {
+    fn state(&self) -> SignInState {
+        self.state.borrow().clone()
+    }
+
+    async fn begin(&self) {
+        {
+            let mut task = self.task();
+            if matches!(self.state(), SignInState::Beginning | SignInState::Waiting { .. }) {
+                return;
+            }
+            self.state.send_replace(SignInState::Beginning);
+            #[expect(clippy::disallowed_methods, reason = "it ends when its handle is dropped")]
+            let work = tokio::task::spawn(self.work());
+            *task = Some(AbortOnDropHandle::new(work));
+        }
+        let mut changes = self.state.subscribe();
+        let known = changes.wait_for(|state| *state != SignInState::Beginning);
+        // A page without the code says to look again.
+        let _ = tokio::time::timeout(CODE_WITHIN, known).await;
+    }
+
+    fn cancel(&self) {
+        let task = self.task().take();
+        if task.is_some() {
+            self.state.send_replace(SignInState::Idle);
+        }
+    }
+}
