@@ -54,7 +54,6 @@ pub trait QueueWatcher: Send + Sync {
 /// What all turns of an admission share.
 struct Gate {
     state: Mutex<State>,
-    limits: AdmissionLimits,
     watcher: Arc<dyn QueueWatcher>,
 }
 
@@ -110,7 +109,26 @@ impl<A> Admission<A> {
     /// Wraps an agent.
     pub fn new(inner: A, limits: AdmissionLimits, watcher: Arc<dyn QueueWatcher>) -> Self {
         let state = State { schedule: Schedule::new(limits), waiting: HashMap::new() };
-        Self { inner, gate: Arc::new(Gate { state: Mutex::new(state), limits, watcher }) }
+        Self { inner, gate: Arc::new(Gate { state: Mutex::new(state), watcher }) }
+    }
+
+    /// Whoever changes the limits later.
+    pub fn limiter(&self) -> AdmissionLimiter {
+        AdmissionLimiter(Arc::clone(&self.gate))
+    }
+}
+
+/// Changes the limits of an admission that is in use.
+#[derive(Clone, Debug)]
+pub struct AdmissionLimiter(Arc<Gate>);
+
+impl AdmissionLimiter {
+    /// From now on these hold. Turns that run go on and requests that wait keep waiting, also where they are more than may
+    /// from now on; who waits and now may, runs. A request waits at most as long as it was to when it began to.
+    pub fn set(&self, limits: AdmissionLimits) {
+        let mut state = self.0.lock();
+        let runs = state.schedule.set_limits(limits);
+        self.0.let_in(state, runs);
     }
 }
 
@@ -123,7 +141,7 @@ impl Gate {
         let TurnRequest { principal, profile, place, .. } = request;
         let most = place.most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
         let asked = Instant::now();
-        let (waiting, mut admitted) = {
+        let (waiting, mut admitted, patience) = {
             let mut state = self.lock();
             match state.schedule.ask(principal, *profile, most) {
                 Decision::Runs => return Ok(self.hold(principal.clone(), *profile)),
@@ -137,11 +155,12 @@ impl Gate {
                     state.waiting.insert(ticket, sender);
                     place.queued.note(state.schedule.waiting());
                     self.watcher.waiting(state.schedule.waiting());
-                    (Waiting { gate: self, principal, ticket }, admitted)
+                    let patience = state.schedule.limits().wait;
+                    (Waiting { gate: self, principal, ticket }, admitted, patience)
                 }
             }
         };
-        let told = tokio::time::timeout(self.limits.wait, &mut admitted).await;
+        let told = tokio::time::timeout(patience, &mut admitted).await;
         // From here on nobody else can let it in.
         drop(waiting);
         let held = match told {
@@ -169,6 +188,11 @@ impl Gate {
     fn give_back(self: &Arc<Self>, held: &Held) {
         let mut state = self.lock();
         let runs = state.schedule.ended(&held.principal, held.profile, held.since.elapsed());
+        self.let_in(state, runs);
+    }
+
+    /// Tells requests that they run.
+    fn let_in(self: &Arc<Self>, mut state: MutexGuard<'_, State>, runs: Vec<(PrincipalId, Ticket, Profile)>) {
         if runs.is_empty() {
             return;
         }
@@ -205,7 +229,7 @@ impl Drop for Waiting<'_> {
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Gate").field("state", &self.state).finish_non_exhaustive()
     }
 }
 

@@ -158,8 +158,14 @@ pub struct Approvals {
     queue: Arc<Mutex<VecDeque<Waiting>>>,
     witness: Arc<dyn ApprovalWitness>,
     numbers: Arc<AtomicU64>,
-    policies: ApprovalPolicies,
+    rules: Arc<Mutex<Rules>>,
     most: usize,
+}
+
+/// Who answers, and how long a question waits.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    policies: ApprovalPolicies,
     wait: Duration,
 }
 
@@ -178,15 +184,25 @@ impl Approvals {
         wait: Duration,
         witness: Arc<dyn ApprovalWitness>,
     ) -> Self {
-        Self { queue: Arc::default(), witness, numbers: Arc::default(), policies, most, wait }
+        let rules = Arc::new(Mutex::new(Rules { policies, wait }));
+        Self { queue: Arc::default(), witness, numbers: Arc::default(), rules, most }
+    }
+
+    /// From now on these hold, for questions that are not asked yet.
+    pub fn set(&self, policies: ApprovalPolicies, wait: Duration) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Rules { policies, wait };
+    }
+
+    fn rules(&self) -> Rules {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who answers in turns of this profile.
     pub fn policy(&self, profile: Profile) -> ApprovalPolicy {
         match profile {
             Profile::Chat => ApprovalPolicy::Decline,
-            Profile::Read => self.policies.read,
-            Profile::Work => self.policies.work,
+            Profile::Read => self.rules().policies.read,
+            Profile::Work => self.rules().policies.work,
         }
     }
 
@@ -195,12 +211,12 @@ impl Approvals {
     pub async fn ask(&self, mut question: Question) -> Verdict {
         question.about.truncate(question.about.floor_char_boundary(SHOWN));
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let asked_at = SystemTime::now();
+        let (asked_at, wait) = (SystemTime::now(), self.rules().wait);
         let approval = Approval {
             id: ApprovalId::from(format!("ap_{}_{number}", question.turn)),
             question,
             asked_at,
-            expires_at: asked_at + self.wait,
+            expires_at: asked_at + wait,
         };
         self.witness.asked(&approval);
         if self.policy(approval.question.profile) != ApprovalPolicy::Ask {
@@ -218,7 +234,7 @@ impl Approvals {
             queue.push_back(Waiting { approval: approval.clone(), answer });
         }
         let _asked = Asked { approvals: self, id: approval.id.clone() };
-        if let Ok(answer) = timeout(self.wait, &mut answered).await {
+        if let Ok(answer) = timeout(wait, &mut answered).await {
             return answer.unwrap_or(Verdict::Declined);
         }
         if self.take(approval.id.as_str()).is_some() {
@@ -276,7 +292,7 @@ impl fmt::Debug for Approvals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Approvals")
             .field("most", &self.most)
-            .field("wait", &self.wait)
+            .field("rules", &self.rules())
             .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::{
     Agent, AgentError, Capabilities, ErrorKind, Model, Outcome, Readiness, ToolOutput, Turn, TurnEvent,
@@ -14,7 +15,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Budget<A> {
     inner: A,
-    bounds: TurnBounds,
+    bounds: watch::Receiver<TurnBounds>,
 }
 
 /// What a turn with hands may take.
@@ -27,8 +28,8 @@ pub struct TurnBounds {
 }
 
 impl<A> Budget<A> {
-    /// Wraps an agent.
-    pub fn new(inner: A, bounds: TurnBounds) -> Self {
+    /// Wraps an agent. A turn keeps the bounds that it began with.
+    pub fn new(inner: A, bounds: watch::Receiver<TurnBounds>) -> Self {
         Self { inner, bounds }
     }
 }
@@ -53,17 +54,12 @@ impl<A: Agent> Agent for Budget<A> {
 
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
         let has_hands = request.profile.has_hands();
+        let bounds = *self.bounds.borrow();
         let turn = self.inner.start_turn(request).await?;
         if !has_hands {
             return Ok(turn);
         }
-        Ok(turn.map_source(|inner| Counted {
-            inner: Some(inner),
-            bounds: self.bounds,
-            over: None,
-            steps: 0,
-            tokens: 0,
-        }))
+        Ok(turn.map_source(|inner| Counted { inner: Some(inner), bounds, over: None, steps: 0, tokens: 0 }))
     }
 }
 

@@ -26,7 +26,7 @@ mod watched;
 mod witness;
 mod worker_report;
 
-pub use admission::{Admission, AdmissionLimits, Place, QueueWatcher, Queued};
+pub use admission::{Admission, AdmissionLimiter, AdmissionLimits, Place, QueueWatcher, Queued};
 pub use agent::{Agent, Capabilities, Effort, Model};
 pub use approvals::{
     Approval, ApprovalId, ApprovalKind, ApprovalPolicies, ApprovalPolicy, ApprovalWitness, Approvals,

@@ -30,6 +30,13 @@ pub enum Fact {
         /// The word of every setting that is weaker than it could be.
         weakened: Vec<&'static str>,
     },
+    /// A gateway read its configuration again; the keys whose values changed, and those that it did not take over.
+    ConfigReloaded {
+        /// In force from now on.
+        changed: Vec<Text>,
+        /// Not in force before the next start.
+        needs_restart: Vec<Text>,
+    },
     /// A gateway ended in order.
     GatewayStopped,
     /// Codex was signed in.

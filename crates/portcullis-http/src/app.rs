@@ -10,6 +10,7 @@ use portcullis_audit::Audit;
 use portcullis_openai::chat;
 use portcullis_store::{Conversations, Responses};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,8 +31,9 @@ pub struct Gateway {
     pub audit: Audit,
     /// What agents ask of the operator.
     pub approvals: Approvals,
-    /// How requests are treated.
-    pub settings: Settings,
+    /// How requests are treated, each as it was when it came. `entrance.origins`, `connections` and `head` stay as they
+    /// were at first.
+    pub settings: watch::Receiver<Arc<Settings>>,
     /// Weakened settings, in plain words; shown in `/readyz`.
     pub warnings: Vec<String>,
     /// Where responses are kept.
@@ -52,7 +54,7 @@ pub struct Gateway {
 
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gateway").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Gateway").field("settings", &*self.settings.borrow()).finish_non_exhaustive()
     }
 }
 
@@ -123,7 +125,7 @@ pub(crate) struct App {
     pub(crate) audit: Audit,
     pub(crate) approvals: Approvals,
     pub(crate) rates: Arc<Rates>,
-    pub(crate) settings: Settings,
+    pub(crate) settings: watch::Receiver<Arc<Settings>>,
     pub(crate) warnings: Vec<String>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parked: ParkedTurns,
@@ -141,4 +143,11 @@ pub(crate) struct App {
     pub(crate) draining: CancellationToken,
     /// Running streams end now.
     pub(crate) ending: CancellationToken,
+}
+
+impl App {
+    /// How requests are treated now.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
+    }
 }

@@ -52,7 +52,7 @@ pub(crate) async fn keep_clean(app: Arc<App>) {
                 tracing::error!("Old pictures could not be removed");
             }
         }
-        let keep = app.settings.keep;
+        let keep = app.settings().keep;
         let age = jiff::SignedDuration::try_from(keep.age).unwrap_or(jiff::SignedDuration::MAX);
         let Ok(before) = jiff::Timestamp::now().checked_sub(age) else { continue };
         let day = today().saturating_sub(KEEP_USAGE.days());

@@ -38,8 +38,8 @@ impl FromRequest<Arc<App>> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        let limit = app.settings.body_limit;
-        let deadline = app.settings.entrance.body;
+        let limit = app.settings().body_limit;
+        let deadline = app.settings().entrance.body;
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let is_json = kind.is_some_and(|kind| {
             let essence = kind.split(';').next().unwrap_or(kind).trim();

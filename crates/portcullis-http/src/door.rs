@@ -31,7 +31,7 @@ pub(crate) const MOST_HEAD: usize = 64 * 1024;
 /// Lets a request in, or says why not.
 pub(crate) async fn look(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let local = request.extensions().get::<Local>().map(|local| local.0.ip());
-    if !is_for_us(&request, local, &app.settings.entrance.hosts) {
+    if !is_for_us(&request, local, &app.settings().entrance.hosts) {
         return ApiError::not_our_host().into_response();
     }
     if head_bytes(&request) > MOST_HEAD {

@@ -32,7 +32,8 @@ pub(crate) struct Asked<'a> {
 
 /// Finds the model behind a name: an alias, or the model's own. The caller may have to do without it.
 pub(crate) async fn resolve(app: &App, caller: &Caller, name: &str) -> Result<Resolved, ApiError> {
-    let alias = app.settings.aliases.get(name);
+    let settings = app.settings();
+    let alias = settings.aliases.get(name);
     let wanted = alias.map_or(name, |Alias { model, .. }| model);
     let models = app.agent.models().await?;
     let model = models.into_iter().find(|model| model.id.as_str() == wanted);

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use portcullis_agent::{Author, CallId, HistoryItem, Message, Part, ToolCall, ToolOutput, Turn, TurnRequest};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 
+use crate::app::Settings;
 use crate::metrics::{Metrics, Unparked};
 
 /// How turns wait for the outputs of their caller's tools.
@@ -33,7 +35,7 @@ pub(crate) struct Conversation([u8; 32]);
 /// Parked turns.
 pub(crate) struct ParkedTurns {
     table: Mutex<HashMap<Conversation, Parked>>,
-    limits: Parking,
+    settings: watch::Receiver<Arc<Settings>>,
     metrics: Arc<Metrics>,
 }
 
@@ -48,8 +50,12 @@ const NOT_RUN: &str =
     "This call was not run: the application allows one call at a time. Call again if it is still needed.";
 
 impl ParkedTurns {
-    pub(crate) fn new(limits: Parking, metrics: Arc<Metrics>) -> Self {
-        Self { table: Mutex::default(), limits, metrics }
+    pub(crate) fn new(settings: watch::Receiver<Arc<Settings>>, metrics: Arc<Metrics>) -> Self {
+        Self { table: Mutex::default(), settings, metrics }
+    }
+
+    fn limits(&self) -> Parking {
+        self.settings.borrow().parking
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Conversation, Parked>> {
@@ -58,11 +64,12 @@ impl ParkedTurns {
 
     /// Parks a turn that waits for outputs. `withheld` are calls that the caller does not know of.
     pub(crate) fn park(&self, conversation: Conversation, turn: Turn, withheld: &[CallId]) {
-        if self.limits.most == 0 {
+        let most = self.limits().most;
+        if most == 0 {
             return;
         }
         let mut table = self.lock();
-        if table.len() >= self.limits.most
+        if table.len() >= most
             && let Some(oldest) = table.iter().min_by_key(|(_, parked)| parked.since).map(|(key, _)| *key)
         {
             table.remove(&oldest);
@@ -100,8 +107,9 @@ impl ParkedTurns {
 
     /// Gives up turns that have waited too long; dropping one interrupts it.
     pub(crate) fn give_up_late(&self, now: Instant) {
+        let wait = self.limits().wait;
         self.lock().retain(|_, parked| {
-            let in_time = now.saturating_duration_since(parked.since) < self.limits.wait;
+            let in_time = now.saturating_duration_since(parked.since) < wait;
             if !in_time {
                 self.metrics.unparked(Unparked::Expired);
             }

@@ -17,6 +17,7 @@ use portcullis_agent::{HistoryItem, Part};
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::chat::sniff_image;
 
+use crate::app::Settings;
 use crate::error::ApiError;
 
 /// How long one picture may take.
@@ -26,11 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 type Fetcher = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
 /// Fetches pictures from listed hosts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RemoteImages {
-    hosts: Vec<String>,
-    /// How large the pictures of one request may be together, in bytes.
-    limit: usize,
     /// Made when the first picture is fetched: most gateways never do.
     client: OnceLock<Fetcher>,
 }
@@ -44,13 +42,14 @@ enum Fault {
 }
 
 impl RemoteImages {
-    pub(crate) fn new(hosts: Vec<String>, limit: usize) -> Self {
-        Self { hosts, limit, client: OnceLock::new() }
-    }
-
     /// Puts every picture that is named by URL into the conversation itself.
-    pub(crate) async fn inline(&self, history: &mut [HistoryItem]) -> Result<(), ApiError> {
-        let mut left = self.limit;
+    pub(crate) async fn inline(
+        &self,
+        settings: &Settings,
+        history: &mut [HistoryItem],
+    ) -> Result<(), ApiError> {
+        let limit = settings.chat.images.bytes;
+        let mut left = limit;
         for item in history {
             let parts = match item {
                 HistoryItem::Message(message) => &mut message.parts,
@@ -61,18 +60,19 @@ impl RemoteImages {
                 if let Part::Image { url, .. } = part
                     && !url.starts_with("data:")
                 {
-                    *url = self.fetch(url, &mut left).await.map_err(|fault| self.refused(&fault))?;
+                    let fetched = self.fetch(&settings.image_hosts, url, &mut left).await;
+                    *url = fetched.map_err(|fault| refused(&fault, limit))?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn fetch(&self, url: &str, left: &mut usize) -> Result<String, Fault> {
+    async fn fetch(&self, hosts: &[String], url: &str, left: &mut usize) -> Result<String, Fault> {
         // The URL is read here by what also calls it: two readers could disagree on the host.
         let uri: Uri = url.parse().map_err(|_malformed| Fault::NotListed)?;
         let authority = uri.authority().ok_or(Fault::NotListed)?;
-        let listed = self.hosts.iter().any(|listed| listed.eq_ignore_ascii_case(authority.host()));
+        let listed = hosts.iter().any(|listed| listed.eq_ignore_ascii_case(authority.host()));
         if !listed || authority.as_str().contains('@') {
             return Err(Fault::NotListed);
         }
@@ -108,18 +108,18 @@ impl RemoteImages {
         let connector = connector.https_or_http().enable_http1().build();
         Ok(self.client.get_or_init(|| Client::builder(TokioExecutor::new()).build(connector)))
     }
+}
 
-    fn refused(&self, fault: &Fault) -> ApiError {
-        let message = match fault {
-            Fault::NotListed => {
-                "The operator has not listed this picture's host; send it as a 'data:' URL.".to_owned()
-            }
-            Fault::Unreachable => "The picture could not be fetched.".to_owned(),
-            Fault::TooLarge => {
-                format!("The pictures of a request may have at most {} bytes together.", self.limit)
-            }
-            Fault::NotAPicture => "What the URL leads to is none of PNG, JPEG, GIF, WebP.".to_owned(),
-        };
-        InvalidRequest { message, param: None, code: Some("invalid_image_url") }.into()
-    }
+fn refused(fault: &Fault, limit: usize) -> ApiError {
+    let message = match fault {
+        Fault::NotListed => {
+            "The operator has not listed this picture's host; send it as a 'data:' URL.".to_owned()
+        }
+        Fault::Unreachable => "The picture could not be fetched.".to_owned(),
+        Fault::TooLarge => {
+            format!("The pictures of a request may have at most {limit} bytes together.")
+        }
+        Fault::NotAPicture => "What the URL leads to is none of PNG, JPEG, GIF, WebP.".to_owned(),
+    };
+    InvalidRequest { message, param: None, code: Some("invalid_image_url") }.into()
 }

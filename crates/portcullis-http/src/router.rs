@@ -77,7 +77,7 @@ pub(crate) fn router(app: &Arc<App>, pages: Option<Router>) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::wrong_method() })
         // A bug in one handler is one request's failure.
         .layer(CatchPanicLayer::custom(|_panic| ApiError::internal().into_response()))
-        .layer(option_layer(cors(&app.settings.entrance.origins)))
+        .layer(option_layer(cors(&app.settings().entrance.origins)))
         .layer(from_fn_with_state(Arc::clone(app), look))
         // Outermost, so that every answer has an id.
         .layer(from_fn_with_state(Arc::clone(app), identify))

@@ -61,9 +61,8 @@ pub async fn serve(
         also_on,
     } = gateway;
     let ending = CancellationToken::new();
-    let parked = ParkedTurns::new(settings.parking, Arc::clone(&metrics));
+    let parked = ParkedTurns::new(settings.clone(), Arc::clone(&metrics));
     let (draining, ending_of_app) = (stop.clone(), ending.clone());
-    let remote_images = RemoteImages::new(settings.image_hosts.clone(), settings.chat.images.bytes);
     let (live, tasks) = (LiveResponses::default(), TaskTracker::new());
     let rates = Arc::new(Rates::default());
     let app = App {
@@ -79,7 +78,7 @@ pub async fn serve(
         responses,
         conversations,
         usage,
-        remote_images,
+        remote_images: RemoteImages::default(),
         studio: pictures.map(|pictures| Arc::new(Studio::new(pictures))),
         live,
         tasks,
@@ -94,9 +93,9 @@ pub async fn serve(
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let connections = TaskTracker::new();
-    let places = Arc::new(Semaphore::new(app.settings.entrance.connections));
+    let places = Arc::new(Semaphore::new(app.settings().entrance.connections));
     let serving =
-        Serving { router, head: app.settings.entrance.head, stop: stop.clone(), ending: ending.clone() };
+        Serving { router, head: app.settings().entrance.head, stop: stop.clone(), ending: ending.clone() };
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, also_on.as_ref()) => accepted,

@@ -14,6 +14,7 @@ mod login;
 mod logout;
 mod man;
 mod probe;
+mod reload;
 mod serve;
 mod status;
 mod usage;
@@ -47,6 +48,7 @@ enum Command {
     Serve(serve::Args),
     Demo(demo::Args),
     Status(status::Args),
+    Reload(reload::Args),
     Key(key::Args),
     Dashboard(dashboard::Args),
     Login(login::Args),
@@ -67,6 +69,7 @@ enum Command {
 pub(crate) fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
     match cli.command {
         Command::Init(args) => init::run(args, environment),
+        Command::Reload(args) => wait_for(reload::run(args, environment)),
         Command::Status(args) => wait_for(status::run(args, environment)),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

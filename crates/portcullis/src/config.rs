@@ -7,11 +7,13 @@
 //! - `layers`: lays file, environment and flags over each other, and refuses what is not in the table.
 //! - `given`, `meaning`, `quantity`: what a text or number means: an address, a duration, a URL.
 //! - `template`, `schema`: the table as a file to be edited, and for editors.
+//! - `changes`: what of another configuration a running gateway takes over.
 //! - `build`: reads each key once, applies defaults and the rules between keys.
 //!
 //! Problems are collected, not thrown one at a time: who edits a file wants to hear of all mistakes at once.
 
 mod build;
+mod changes;
 mod confinement;
 mod given;
 mod keys;
@@ -31,6 +33,7 @@ mod tests;
 
 use camino::Utf8PathBuf;
 
+pub(crate) use changes::{Change, Reloaded, reload};
 pub(crate) use keys::reference_markdown;
 pub(crate) use model::{
     Alias, Approvals, Audit, BaseUrl, Codex, Config, Confine, ConfineLevel, CustomProvider, Dashboard, Hands,

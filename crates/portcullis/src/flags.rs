@@ -29,6 +29,7 @@ pub(crate) struct Codex {
 }
 
 /// The layers that are stronger than the defaults.
+#[derive(Clone)]
 pub(crate) struct Layers(Sources);
 
 impl Layers {
@@ -69,6 +70,12 @@ impl Layers {
     /// Reads all layers.
     pub(crate) fn load(self) -> Result<Loaded, ConfigErrors> {
         config::load(self.0)
+    }
+
+    /// The same, where the file was there and must not be missing the next time.
+    pub(crate) fn again(mut self, loaded: &Loaded) -> Self {
+        self.0.explicit_file |= loaded.config.file.is_some();
+        self
     }
 
     /// Reads all layers and keeps the values alone.

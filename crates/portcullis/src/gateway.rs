@@ -12,12 +12,14 @@ mod http;
 mod lent;
 mod listen;
 mod pictures;
+mod reload;
 mod state;
 mod store;
 mod upstream;
 mod warnings;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,7 @@ use portcullis_http::Bookkeeper;
 use portcullis_lab::ModelServer;
 use portcullis_store_sql::SqlStore;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -40,6 +43,7 @@ pub(crate) use audit::{dir as audit_dir, record};
 pub(crate) use codex::find as find_codex;
 pub(crate) use confinement::{decide as decide_confinement, workspaces};
 pub(crate) use listen::{listen_error, reachable};
+pub(crate) use reload::{Outcome, Reloader, outcome as reload_outcome, request_file as reload_request};
 pub(crate) use state::{Running, StateDir};
 pub(crate) use store::open as open_store;
 pub(crate) use upstream::{KeyFileError, open as upstream};
@@ -48,10 +52,11 @@ pub(crate) use warnings::{Seen, of as weakened};
 use self::dashboard::{Pages, Running as RunningParts};
 use self::lent::Lent;
 use self::pictures::{Artist, Studio};
+use self::reload::Live;
 use self::warnings::Weakened;
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::signals::Signals;
+use crate::signals::{Hangups, Signals, has_terminal};
 
 /// How long a call that is under way may still hold the worker.
 const LET_GO: Duration = Duration::from_secs(1);
@@ -74,6 +79,8 @@ pub(crate) struct Gateway {
     audit: Audit,
     approvals: Approvals,
     settings: portcullis_http::Settings,
+    /// How many turns the workers can run.
+    places: NonZeroUsize,
     /// How many turns run and wait.
     admission: AdmissionLimits,
     /// What a turn with hands may take.
@@ -160,10 +167,8 @@ impl Gateway {
             audit,
             settings: http::settings(config),
             admission: http::admission(config),
-            bounds: TurnBounds {
-                steps: config.turn.steps.get() as u64,
-                tokens: config.turn.tokens.get() as u64,
-            },
+            bounds: reload::bounds(config),
+            places: config.limits.turns,
             drain: config.http.drain,
             weakened,
             pages,
@@ -193,6 +198,8 @@ impl Gateway {
     pub(crate) async fn run(
         self,
         mut signals: Signals,
+        hangups: Hangups,
+        mut reloader: Option<Reloader>,
         greet: impl AsyncFnOnce(&Codex) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let Self {
@@ -206,6 +213,7 @@ impl Gateway {
             audit,
             approvals,
             settings,
+            places,
             admission,
             bounds,
             drain,
@@ -222,8 +230,11 @@ impl Gateway {
         let usage = Arc::new(Bookkeeper::new(Arc::clone(&kept) as _, Arc::clone(&metrics)));
         let counter = Arc::new((Arc::clone(&metrics), Arc::clone(&usage)));
         // A turn that was not admitted is no fact for the audit log: a flood of them would fill it.
-        let agent = Audited::new(Budget::new(Deadline::new(Lent::new(&codex)), bounds), audit.clone());
+        let (settings, bounds) = (watch::Sender::new(Arc::new(settings)), watch::Sender::new(bounds));
+        let agent =
+            Audited::new(Budget::new(Deadline::new(Lent::new(&codex)), bounds.subscribe()), audit.clone());
         let agent = Admission::new(agent, admission, Arc::clone(&metrics) as _);
+        let limiter = agent.limiter();
         let turns = TurnBoard::default();
         let agent: Arc<dyn Agent> =
             Arc::new(Watched::new(Record::new(agent, Arc::clone(&counter) as _), turns.clone()));
@@ -244,8 +255,8 @@ impl Gateway {
             agent,
             keys,
             audit: audit.clone(),
-            approvals,
-            settings,
+            approvals: approvals.clone(),
+            settings: settings.subscribe(),
             warnings,
             responses,
             conversations,
@@ -263,7 +274,16 @@ impl Gateway {
                 Err(error) => error,
             }
         };
-        let ended = until_stopped(serving, greeting, &mut signals, &stop, drain).await;
+        let live = Live {
+            settings,
+            bounds,
+            limiter,
+            approvals,
+            audit: audit.clone(),
+            state: state.path().to_owned(),
+        };
+        let reloading = listen_for_hangups(hangups, &live, reloader.as_mut(), places);
+        let ended = until_stopped(serving, greeting, reloading, &mut signals, &stop, drain).await;
 
         end(codex, Codex::shutdown).await;
         if let Some(Studio { artist: Artist::Codex(painter), .. }) = studio {
@@ -285,6 +305,7 @@ impl Gateway {
 async fn until_stopped(
     serving: impl Future<Output = std::io::Result<()>>,
     greeting: impl Future<Output = anyhow::Error>,
+    terminal_closed: impl Future<Output = ()>,
     signals: &mut Signals,
     stop: &CancellationToken,
     drain: Duration,
@@ -297,6 +318,10 @@ async fn until_stopped(
             bail!("the HTTP server ended by itself");
         }
         error = greeting => Err(error),
+        () = terminal_closed => {
+            info!("Stopping: the terminal was closed");
+            Ok(())
+        }
         signal = signals.next() => {
             info!(signal, "Stopping: running requests have {} seconds; another {signal} ends them", drain.as_secs());
             Ok(())
@@ -309,6 +334,23 @@ async fn until_stopped(
             warn!(signal, "Stopping at once");
             why
         }
+    }
+}
+
+/// Reads the configuration again whenever the signal comes; returns when it came because the terminal was closed.
+async fn listen_for_hangups(
+    mut hangups: Hangups,
+    live: &Live,
+    mut reloader: Option<&mut Reloader>,
+    places: NonZeroUsize,
+) {
+    let had_terminal = has_terminal();
+    loop {
+        hangups.next().await;
+        if had_terminal && !has_terminal() {
+            return;
+        }
+        live.reload(reloader.as_deref_mut(), places).await;
     }
 }
 

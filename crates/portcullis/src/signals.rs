@@ -1,4 +1,4 @@
-//! Being told to stop: Ctrl-C, or `kill` and service managers.
+//! Being told to stop (Ctrl-C, or `kill` and service managers), or to read the configuration again.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -9,6 +9,9 @@ pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
+
+/// The signal that asks the program to read its configuration again.
+pub(crate) struct Hangups(Signal);
 
 impl Signals {
     /// Begins to listen.
@@ -24,4 +27,21 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
         }
     }
+}
+
+impl Hangups {
+    /// Begins to listen.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup()).context("the program cannot listen to signals")?))
+    }
+
+    /// Waits for the next one. Cancel safe.
+    pub(crate) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
+/// Whether the program runs in a terminal. The same signal also says that this terminal has been closed.
+pub(crate) fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
 }

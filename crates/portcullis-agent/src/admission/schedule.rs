@@ -138,6 +138,21 @@ impl Schedule {
         runs
     }
 
+    /// Other limits from now on. Says which requests run now.
+    pub(super) fn set_limits(&mut self, limits: AdmissionLimits) -> Vec<(PrincipalId, Ticket, Profile)> {
+        self.limits = limits;
+        let runs: Vec<_> = std::iter::from_fn(|| self.next_to_run()).collect();
+        for (principal, ..) in &runs {
+            self.tidy(principal);
+        }
+        runs
+    }
+
+    /// The limits that hold.
+    pub(super) fn limits(&self) -> AdmissionLimits {
+        self.limits
+    }
+
     /// How many requests wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting

@@ -182,3 +182,27 @@ async fn an_agent_that_is_full_itself_is_answered_with_a_time_too() {
         assert!(retry_after(agent.start_turn(request("a")).await) < Duration::from_mins(1));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn other_limits_let_in_who_may_run_now_and_end_nobody() {
+    let bench = bench(1, 8);
+    let limiter = bench.agent.limiter();
+    let limits = |turns, chat| AdmissionLimits { turns, profiles: [chat, 9, 9], queue: 1, wait: WAIT };
+    let _first = bench.agent.start_turn(request("a")).await.unwrap();
+    let (second, third) = (bench.agent.start_turn(request("a")), bench.agent.start_turn(request("b")));
+    tokio::pin!(second, third);
+    let soon = Duration::from_secs(1);
+    assert!(tokio::time::timeout(soon, second.as_mut()).await.is_err());
+    assert!(tokio::time::timeout(soon, third.as_mut()).await.is_err());
+    // Fewer in the queue than wait: they stay, and the next one is refused.
+    limiter.set(limits(9, 2));
+    second.await.unwrap();
+    assert!(tokio::time::timeout(soon, third.as_mut()).await.is_err(), "the profile has its limit still");
+    assert!(bench.agent.start_turn(request("c")).await.is_err());
+    limiter.set(limits(1, 1));
+    bench.end_one();
+    assert!(tokio::time::timeout(soon, third.as_mut()).await.is_err(), "one runs, and one may");
+    bench.end_one();
+    third.await.unwrap();
+    assert_eq!(bench.agent.gate.lock().schedule.waiting(), 0);
+}

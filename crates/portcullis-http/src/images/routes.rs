@@ -224,7 +224,7 @@ impl Call {
     /// The head waits for the first picture, so that an early error has its status; but not for ever.
     async fn stream(self, wanted: &Arc<Wanted>, mut drawing: Drawing) -> Result<Response, ApiError> {
         let step = std::future::poll_fn(|cx| drawing.poll_step(cx));
-        let first = match tokio::time::timeout(self.app.settings.first_event, step).await {
+        let first = match tokio::time::timeout(self.app.settings().first_event, step).await {
             Ok(Some(Err(error))) => return Err(error),
             Ok(Some(Ok(step))) => Some(step),
             Ok(None) => return Err(ApiError::internal()),

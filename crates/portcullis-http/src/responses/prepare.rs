@@ -52,7 +52,7 @@ pub(crate) async fn prepare(
         }
     }
     check_calls(&history)?;
-    app.remote_images.inline(&mut history).await?;
+    app.remote_images.inline(&app.settings(), &mut history).await?;
     if !resolved.model.reads_images && crate::routes::chat::has_images(&history) {
         return Err(InvalidRequest::at("input", "This model does not read pictures.").into());
     }
@@ -63,7 +63,7 @@ pub(crate) async fn prepare(
         service_tier: request.service_tier.as_deref(),
         format: &request.format,
     };
-    let options = resolved.options(asked, app.settings.deadline)?;
+    let options = resolved.options(asked, app.settings().deadline)?;
     let turn = TurnRequest {
         picture: None,
         request: id,

@@ -33,9 +33,9 @@ pub(crate) async fn create(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
-    let mut request = ChatRequest::parse(&body, &app.settings.chat, app.settings.sampling)?;
+    let mut request = ChatRequest::parse(&body, &app.settings().chat, app.settings().sampling)?;
     let resolved = resolve(&app, &caller, &request.model).await?;
-    app.remote_images.inline(&mut request.history).await?;
+    app.remote_images.inline(&app.settings(), &mut request.history).await?;
     let turn = turn_request(&app, &request, &resolved, &caller, id)?;
     let head = StreamHead {
         id: format!("chatcmpl-{}", Uuid::new_v4().simple()),
@@ -82,7 +82,7 @@ fn turn_request(
         service_tier: request.service_tier.as_deref(),
         format: &request.format,
     };
-    let options = resolved.options(asked, app.settings.deadline)?;
+    let options = resolved.options(asked, app.settings().deadline)?;
     Ok(TurnRequest {
         picture: None,
         request: id,
@@ -138,7 +138,7 @@ async fn stream(
     mut choices: Choices,
     count: usize,
 ) -> Result<Response, ApiError> {
-    let first = match tokio::time::timeout(app.settings.first_event, choices.step()).await {
+    let first = match tokio::time::timeout(app.settings().first_event, choices.step()).await {
         Ok(Some((_, Step::Fail(failure)))) => return Err(failure.into()),
         Ok(first) => first,
         Err(_quiet) => None,

@@ -185,7 +185,7 @@ fn metadata(body: &Value) -> Result<Option<Value>, ApiError> {
 
 fn read(app: &App, items: &Value) -> Result<Vec<StoredItem>, ApiError> {
     let mut ids = new_id;
-    let read = read_items(items, "items", &app.settings.chat, &mut ids)?;
+    let read = read_items(items, "items", &app.settings().chat, &mut ids)?;
     if read.len() > MOST_ITEMS || read.is_empty() {
         return Err(InvalidRequest::at("items", format!("'items' has 1 to {MOST_ITEMS} items.")).into());
     }

@@ -17,7 +17,8 @@ pub(crate) async fn list(caller: Caller, State(app): State<Arc<App>>) -> Result<
     let models = app.agent.models().await?;
     let offered = |name: &str| models.iter().any(|model| model.id.as_str() == name);
     let allowed = |names: &[&str]| caller.grant.allows_model(names);
-    let aliases = app.settings.aliases.iter().filter(|(name, alias)| {
+    let settings = app.settings();
+    let aliases = settings.aliases.iter().filter(|(name, alias)| {
         offered(&alias.model)
             && !offered(name)
             && allowed(&[name, &alias.model])

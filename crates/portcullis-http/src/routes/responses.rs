@@ -36,7 +36,7 @@ pub(crate) async fn create(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
-    let settings = &app.settings;
+    let settings = app.settings();
     let mut ids = new_id;
     let request = ResponseRequest::parse(&body, &settings.chat, settings.sampling, &mut ids)?;
     let Prepared { turn, input } = prepare(&app, &caller, request_id, &request).await?;

@@ -12,9 +12,10 @@ use portcullis_agent::{
     TurnEvent, TurnRequest, TurnSource, Usage, WorkerReport, event_queue,
 };
 use portcullis_audit::{Audit, Limits};
-use portcullis_http::{Bookkeeper, Gateway, Metrics};
+use portcullis_http::{Bookkeeper, Gateway, Metrics, Settings};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -130,6 +131,7 @@ pub(crate) struct FakeGate {
     pub(crate) audit: Audit,
     pub(crate) approvals: Approvals,
     pub(crate) client: reqwest::Client,
+    pub(crate) settings: watch::Sender<Arc<Settings>>,
     stop: CancellationToken,
     served: JoinHandle<std::io::Result<()>>,
     pub(crate) dir: camino_tempfile::Utf8TempDir,
@@ -151,6 +153,7 @@ impl FakeGate {
         let approvals = Approvals::new(policies, 8, Duration::from_mins(1), Arc::new(audit.clone()));
         let usage = Arc::new(Bookkeeper::new(Arc::clone(&options.kept) as _, Arc::clone(&metrics)));
         let admitted = Admission::new(Lent(Arc::clone(&agent)), options.admission, Arc::clone(&metrics) as _);
+        let settings = watch::Sender::new(Arc::new(settings(&options)));
         let gateway = Gateway {
             pages: None,
             also_on: None,
@@ -159,7 +162,7 @@ impl FakeGate {
             keys: Arc::new(Keys::open(store.path()).unwrap()),
             audit: audit.clone(),
             approvals: approvals.clone(),
-            settings: settings(&options),
+            settings: settings.subscribe(),
             warnings: Vec::new(),
             responses: Arc::clone(&options.kept) as _,
             conversations: Arc::clone(&options.kept) as _,
@@ -174,7 +177,7 @@ impl FakeGate {
         let served = tokio::task::spawn(serving);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let key = key.secret.expose_secret().to_owned();
-        Self { agent, base, key, store, audit, approvals, client, stop, served, dir }
+        Self { agent, base, key, store, audit, approvals, client, settings, stop, served, dir }
     }
 
     /// Another key with this grant.

@@ -13,6 +13,7 @@ mod image_clients;
 mod images;
 mod operator;
 mod overload;
+mod reload;
 mod responses;
 mod shape;
 mod support;

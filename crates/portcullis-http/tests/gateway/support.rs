@@ -144,7 +144,7 @@ impl TestGate {
         ));
         let store = KeyStore::open(dir.path()).unwrap();
         let key = store.create("test", &options.grant, jiff::Timestamp::now()).unwrap();
-        let settings = settings(&options);
+        let settings = tokio::sync::watch::Sender::new(Arc::new(settings(&options)));
         let metrics = Arc::new(Metrics::default());
         let usage = Arc::new(Bookkeeper::new(Arc::clone(&options.kept) as _, Arc::clone(&metrics)));
         let counter = Arc::new((Arc::clone(&metrics), Arc::clone(&usage)));
@@ -188,7 +188,7 @@ impl TestGate {
                 Duration::from_mins(1),
                 Arc::new(Audit::off()),
             ),
-            settings,
+            settings: settings.subscribe(),
             warnings: Vec::new(),
             responses: Arc::clone(&options.kept) as _,
             conversations: Arc::clone(&options.kept) as _,

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::flags::Layers;
 use crate::gateway::{Gateway, StateDir};
-use crate::signals::Signals;
+use crate::signals::{Hangups, Signals};
 use crate::{logging, print};
 
 /// How long the worker may take to become ready.
@@ -65,7 +65,7 @@ impl Args {
 pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
     let config = args.config(environment)?;
     logging::start(&config.log, environment);
-    let mut signals = Signals::listen()?;
+    let (mut signals, hangups) = (Signals::listen()?, Hangups::listen()?);
     let state = StateDir::claim(&config.state.dir)?;
     let key = key::keep(state.path())?;
     let gateway = tokio::select! {
@@ -75,7 +75,7 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
     let painter = gateway.painter();
     let banner = banner::banner(gateway.address(), gateway.codex_version(), &key);
     gateway
-        .run(signals, async |codex| {
+        .run(signals, hangups, None, async |codex| {
             wait_until_ready(codex).await?;
             if let Some(painter) = painter
                 && !painter.ready(READY_WITHIN).await

@@ -6,12 +6,11 @@ use std::time::Duration;
 use portcullis_agent::Agent as _;
 use tracing::{info, warn};
 
-use crate::config::Config;
 use crate::environment::Environment;
 use crate::flags::{Codex, Home, Layers};
-use crate::gateway::{Gateway, StateDir};
+use crate::gateway::{Gateway, Reloader, StateDir};
 use crate::logging;
-use crate::signals::Signals;
+use crate::signals::{Hangups, Signals};
 
 /// How long the first start of the worker may take before the log says that something is wrong.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -19,7 +18,8 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Start the gateway.
 ///
 /// Runs until Ctrl-C or SIGTERM: then new requests are refused, running ones have `http.drain` (ten seconds), and
-/// everything that was started is ended. A second signal does not wait.
+/// everything that was started is ended. A second signal does not wait. SIGHUP, and
+/// `portcullis reload`, have it read its configuration again.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -49,28 +49,29 @@ Examples:
   PORTCULLIS__LOG__LEVEL=debug portcullis serve";
 
 impl Args {
-    fn config(self, environment: &Environment) -> anyhow::Result<Config> {
-        let layers = Layers::of(environment, self.home)
+    fn layers(self, environment: &Environment) -> Layers {
+        Layers::of(environment, self.home)
             .codex(self.codex)
             .flag("--bind", "http.bind", self.bind)
             .flag("--model", "codex.model", self.model)
             .flag("--provider", "provider.kind", self.provider)
-            .flag("--log-format", "log.format", self.log_format);
-        Ok(layers.config()?)
+            .flag("--log-format", "log.format", self.log_format)
     }
 }
 
 pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
-    let config = args.config(environment)?;
+    let layers = args.layers(environment);
+    let loaded = layers.clone().load()?;
+    let config = loaded.config.clone();
     logging::start(&config.log, environment);
-    let mut signals = Signals::listen()?;
+    let (mut signals, hangups) = (Signals::listen()?, Hangups::listen()?);
     let state = StateDir::claim(&config.state.dir)?;
     let gateway = tokio::select! {
         started = Gateway::start(&config, state, environment) => started?,
         _ = signals.next() => return Ok(()),
     };
     gateway
-        .run(signals, async |codex| {
+        .run(signals, hangups, Some(Reloader::new(layers, loaded)), async |codex| {
             say_when_ready(codex).await;
             Ok(())
         })

@@ -1,6 +1,7 @@
 //! A value as somebody gave it, before anybody asks what it means; and how values and names look in messages.
 
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use camino::Utf8PathBuf;
 use toml::de::DeValue;
@@ -39,6 +40,13 @@ impl Given {
             (Scalar::Text(text), _) | (_, Some(text)) => Some(text),
             _ => None,
         }
+    }
+
+    /// Tells values apart without keeping them.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.text().hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Text that can be passed on in files and logs.

@@ -310,6 +310,16 @@ pub(super) static KEYS: &[Key] = &[
     ),
 ];
 
+/// What a running gateway takes over from a file that changed, as beginnings of names. Everything else holds until it is
+/// started again.
+pub(super) static RELOADED: &[&str] =
+    &["http.hosts", "turn.", "limits.", "store.keep", "store.size", "openai.", "approvals.", "aliases."];
+
+/// Whether a running gateway takes this key over.
+pub(super) fn is_reloaded(name: &str) -> bool {
+    RELOADED.iter().any(|beginning| name.starts_with(beginning))
+}
+
 /// The table's entry of this exact name.
 pub(super) fn named(name: &str) -> &'static Key {
     KEYS.iter().find(|key| key.name == name).expect("the program reads only keys of its table")
@@ -369,7 +379,8 @@ pub(crate) fn reference_markdown() -> String {
             Computed(words) => words.to_owned(),
             Unset => "–".to_owned(),
         };
-        let _ = writeln!(page, "| `{}` | {} | {default} | {} |", key.name, key.kind, key.what);
+        let again = if is_reloaded(key.name) { " ↻" } else { "" };
+        let _ = writeln!(page, "| `{}` | {} | {default} | {}{again} |", key.name, key.kind, key.what);
     }
     page
 }
@@ -388,5 +399,6 @@ every value and where it came from.
 - **size:** bytes, or with a unit: `4096`, `20MiB`, `1GB`.
 - **count:** a whole number from 1.
 - **hidden text:** text that no output or log shows, as it may be a secret.
+- **↻:** `portcullis reload` (or SIGHUP) has a running gateway take it over. Everything else holds until the gateway is started again.
 - Unless they are set, the aliases are `codex` (`codex.model`) and `codex-high` (the same with effort `high`).
 ";

@@ -20,6 +20,8 @@ pub(super) struct Setting {
     pub(super) key: String,
     /// As TOML; `None` when it is not set.
     pub(super) value: Option<String>,
+    /// Tells values apart that are shown alike, because they are hidden.
+    pub(super) hidden: Option<u64>,
     pub(super) origin: Origin,
     /// The default as TOML, where there is one that does not depend on anything.
     pub(super) default: Option<String>,
@@ -88,6 +90,11 @@ impl Reader {
             return None;
         };
         self.note(dotted(path), Some(value.show()), given.place.origin(), shown_default);
+        if T::HIDDEN
+            && let Some(noted) = self.settings.last_mut()
+        {
+            noted.hidden = Some(given.fingerprint());
+        }
         Some(value)
     }
 
@@ -126,7 +133,7 @@ impl Reader {
         origin: Origin,
         default: Option<String>,
     ) {
-        self.settings.push(Setting { key, value, origin, default });
+        self.settings.push(Setting { key, value, hidden: None, origin, default });
     }
 }
 

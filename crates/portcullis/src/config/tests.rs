@@ -502,11 +502,11 @@ fn the_reference_lists_every_key() {
         assert!(page.contains(&format!("| `{key}` |")), "{key}");
     }
     assert_snapshot!(page.lines().filter(|line| line.starts_with("| `turn")).collect::<Vec<_>>().join("\n"), @"
-    | `turn.deadline` | duration | `10m` | The longest that a turn may take. |
-    | `turn.first_event` | duration | `15s` | How long a streamed answer waits for its first event. Until then an error has its own status; after that the answer begins, still empty. |
-    | `turn.parked` | duration | `5m` | How long a turn waits for the results of the client's tools. |
-    | `turn.steps` | count | `200` | How many answers a model may give in a turn with hands, before the turn is ended. |
-    | `turn.tokens` | count | `1000000` | How many tokens a turn with hands may take, read and written. |
+    | `turn.deadline` | duration | `10m` | The longest that a turn may take. ↻ |
+    | `turn.first_event` | duration | `15s` | How long a streamed answer waits for its first event. Until then an error has its own status; after that the answer begins, still empty. ↻ |
+    | `turn.parked` | duration | `5m` | How long a turn waits for the results of the client's tools. ↻ |
+    | `turn.steps` | count | `200` | How many answers a model may give in a turn with hands, before the turn is ended. ↻ |
+    | `turn.tokens` | count | `1000000` | How many tokens a turn with hands may take, read and written. ↻ |
     ");
 }
 

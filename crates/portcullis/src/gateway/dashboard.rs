@@ -134,7 +134,7 @@ fn facts(config: &Config, confined: &Confined) -> Vec<Fact> {
             "not to be had: there are no cells for hands".to_owned()
         } else if profile.has_hands() {
             format!(
-                "as asked, without network; {} processes, {} of memory; questions: {}",
+                "as asked, without network; {} processes, {} of memory; questions when the gateway started: {}",
                 config.hands.processes,
                 config.hands.memory,
                 policy(profile).word()

@@ -1,10 +1,11 @@
 //! What an operator does around a gateway: a first configuration, its state, completions, the manual.
 
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use camino_tempfile::Utf8TempDir;
 
-use crate::program::{Program, codex};
+use crate::program::{Program, ask, codex};
 
 #[test]
 fn init_writes_a_configuration_once() {
@@ -76,6 +77,82 @@ fn status_tells_whether_a_gateway_is_ready() {
     gateway.interrupt();
     assert_eq!(gateway.end().code, 0);
     assert_eq!(status(&[]).code, 1);
+}
+
+/// What `portcullis reload` says is what is so: for the file that was there when it was called, and for every request from
+/// then on.
+#[test]
+fn a_running_gateway_takes_over_what_it_can_and_names_what_it_can_not() {
+    let dir = Utf8TempDir::new().unwrap();
+    let (state, file) = (dir.path().join("state"), dir.path().join("portcullis.toml"));
+    let write = |more: &str| {
+        let codex = codex();
+        let fixed = "provider.kind = \"lab\"\nhttp.bind = \"127.0.0.1:0\"\n";
+        std::fs::write(&file, format!("{fixed}codex.bin = \"{codex}\"\nstate.dir = \"{state}\"\n{more}"))
+            .unwrap();
+    };
+    write("");
+    let at = ["--state-dir", state.as_str()];
+    let reload = |args: &[&str]| Program::new(&["reload"]).args(at).args_slice(args).output();
+    let none = reload(&[]);
+    assert!(
+        none.code == 1 && none.stderr.starts_with("error: no gateway runs on the state directory"),
+        "{none:?}"
+    );
+
+    let gateway = Program::new(&["serve", "--config", file.as_str()]).start();
+    let base = format!("http://{}", gateway.told("Listening on http://").trim_end_matches("/v1,"));
+    gateway.told("Ready for turns");
+    let key = Program::new(&["key", "create", "--name", "app"]).args(at).output().stdout;
+    let status_of = |model: &str| {
+        let body = format!(r#"{{"model": "{model}", "messages": [{{"role": "user", "content": "12*7"}}]}}"#);
+        let mut answer = String::new();
+        ask(&base, key.trim(), &body).read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(status_of("fast"), "404");
+    assert!(reload(&[]).stdout.ends_with("Nothing has changed.\n"));
+
+    write("limits.queue = 3\naudit.size = \"2GiB\"\naliases.fast.model = \"gpt-5.5\"\n");
+    let told = reload(&[]);
+    assert_eq!(
+        (told.code, told.stdout.as_str()),
+        (
+            0,
+            format!(
+                "The gateway (process {}) has read its configuration again.\n\
+                 In force now:\n  limits.queue: 256 -> 3\n  aliases.fast.model: not set -> \"gpt-5.5\"\n\
+                 Not in force, needs a restart:\n  audit.size: \"1GiB\" -> \"2GiB\"\n",
+                gateway.pid()
+            )
+            .as_str()
+        ),
+        "{told:?}"
+    );
+    assert_eq!(status_of("fast"), "200");
+    gateway.told("`audit.size` in the configuration is not in force: it needs a restart");
+
+    // A mistake changes nothing, and is told with its place.
+    write("limits.queue = 3\naliases.fast.model = 7\n");
+    let refused = reload(&[]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
+    assert!(refused.stderr.contains("has changed nothing: the configuration has a problem"), "{refused:?}");
+    assert!(
+        refused.stderr.contains(&format!("{file}:6:22: `aliases.fast.model` cannot be `7`")),
+        "{refused:?}"
+    );
+    std::fs::remove_file(&file).unwrap();
+    let missing = reload(&["--json"]);
+    assert!(missing.code == 1 && missing.stdout.contains("there is no such file"), "{missing:?}");
+    assert_eq!(status_of("fast"), "200");
+
+    write("");
+    assert!(reload(&["--json"]).stdout.contains(r#""key":"limits.queue","from":"3","to":"256""#));
+    assert_eq!(status_of("fast"), "404");
+    let shown = Program::new(&["audit", "show", "--event", "config_reloaded"]).args(at).output().stdout;
+    assert_eq!(shown.lines().count(), 3, "{shown}");
+    gateway.interrupt();
+    assert_eq!(gateway.end().code, 0);
 }
 
 #[test]

@@ -151,9 +151,12 @@ async fn a_loop_is_ended_by_its_budget() {
         let (tool, arguments) = run("true");
         call(&format!("call_{}", received.input().len()), tool, &arguments)
     });
-    let turn = Budget::new(bench.codex(), TurnBounds { steps: 5, tokens: u64::MAX })
-        .start_turn(request("k1:one", Profile::Work))
-        .await;
+    let turn = Budget::new(
+        bench.codex(),
+        tokio::sync::watch::Sender::new(TurnBounds { steps: 5, tokens: u64::MAX }).subscribe(),
+    )
+    .start_turn(request("k1:one", Profile::Work))
+    .await;
     let mut turn = turn.unwrap();
     let mut last = None;
     while let Some(event) = turn.next().await {
