@@ -19,9 +19,8 @@ use crate::cells::{BrainNeeds, Confinement};
 use crate::connection::{Connection, Opened};
 use crate::home::{WorkerHome, private_dir};
 use crate::provider::Provider;
-use crate::replies::CallError;
 use crate::requirements::requirements;
-use crate::worker::{Link, Login, catalog, changed, environment, initialize, login, models};
+use crate::worker::{Link, catalog, changed, environment, initialize, known_login, models};
 use crate::worker_config::{Kind, worker_config};
 
 /// A Codex worker that draws.
@@ -96,15 +95,7 @@ impl Role for ImageWorker {
         let Opened { connection, router, closed } =
             Connection::open(stdin, stdout).map_err(ConnectError::new)?;
         initialize(&connection).await.map_err(ConnectError::new)?;
-        let login = match login(&connection).await {
-            Ok(login) => login,
-            // Codex asks the login's service about the account. Where that does not answer, there is a login.
-            Err(CallError::Refused { error, .. }) => {
-                tracing::debug!(error = %error, "Codex could not ask about the account");
-                Login::SignedIn("a login that its service has not confirmed".to_owned())
-            }
-            Err(error) => return Err(ConnectError::new(error)),
-        };
+        let login = known_login(&connection).await.map_err(ConnectError::new)?;
         let models = models(&connection).await.map_err(ConnectError::new)?;
         let cwd = self.dir.join("cwd");
         let places = Arc::new(Semaphore::new(self.turns));

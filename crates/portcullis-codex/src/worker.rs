@@ -168,7 +168,7 @@ impl Role for Worker {
         let Opened { connection, router, closed } =
             Connection::open(stdin, stdout).map_err(ConnectError::new)?;
         initialize(&connection).await.map_err(ConnectError::new)?;
-        let login = login(&connection).await.map_err(ConnectError::new)?;
+        let login = known_login(&connection).await.map_err(ConnectError::new)?;
         let models = models(&connection).await.map_err(ConnectError::new)?;
         let cwd = self.dir.join("cwd");
         let places = Arc::new(Semaphore::new(self.turns));
@@ -222,6 +222,17 @@ pub(crate) async fn login(connection: &Connection) -> Result<Login, CallError> {
         (None, true) => Login::Missing,
         (None, false) => Login::NotNeeded,
     })
+}
+
+/// The same at a worker's start, where the login's service may be away: Codex asks it about the account.
+pub(crate) async fn known_login(connection: &Connection) -> Result<Login, CallError> {
+    match login(connection).await {
+        Err(CallError::Refused { error, .. }) => {
+            tracing::debug!(error = %error, "Codex could not ask about the account");
+            Ok(Login::SignedIn("a login that its service has not confirmed".to_owned()))
+        }
+        told => told,
+    }
 }
 
 pub(crate) async fn models(connection: &Connection) -> Result<Vec<Model>, CallError> {

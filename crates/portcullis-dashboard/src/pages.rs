@@ -9,6 +9,7 @@ mod overview;
 mod playground;
 mod requests;
 mod sign_in;
+mod usage;
 
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
@@ -26,12 +27,14 @@ pub(crate) use overview::{Overview, live, overview};
 pub(crate) use playground::playground;
 pub(crate) use requests::requests;
 pub(crate) use sign_in::sign_in;
+pub(crate) use usage::usage;
 
 /// The pages that the navigation leads to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Page {
     Overview,
     Requests,
+    Usage,
     Keys,
     Approvals,
     Codex,
@@ -41,9 +44,10 @@ pub(crate) enum Page {
 }
 
 impl Page {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Overview,
         Self::Requests,
+        Self::Usage,
         Self::Keys,
         Self::Approvals,
         Self::Codex,
@@ -56,6 +60,7 @@ impl Page {
         match self {
             Self::Overview => "/dashboard",
             Self::Requests => "/dashboard/requests",
+            Self::Usage => "/dashboard/usage",
             Self::Keys => "/dashboard/keys",
             Self::Approvals => "/dashboard/approvals",
             Self::Codex => "/dashboard/codex",
@@ -69,6 +74,7 @@ impl Page {
         match self {
             Self::Overview => "Overview",
             Self::Requests => "Requests",
+            Self::Usage => "Usage",
             Self::Keys => "Keys",
             Self::Approvals => "Approvals",
             Self::Codex => "Codex",

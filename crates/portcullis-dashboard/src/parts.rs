@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use portcullis_agent::{Agent, Approvals, TurnBoard};
 use portcullis_audit::Audit;
+use portcullis_store::Ledger;
 
 /// What the pages show, and what they act on.
 pub struct Parts {
@@ -15,6 +16,8 @@ pub struct Parts {
     pub painter: Option<Arc<dyn Agent>>,
     /// The turns that run and that ended.
     pub turns: TurnBoard,
+    /// What was used.
+    pub ledger: Arc<dyn Ledger>,
     /// What agents ask.
     pub approvals: Approvals,
     /// Where the operator's acts are written down.

@@ -8,9 +8,12 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use jiff::ToSpan as _;
+use jiff::tz::TimeZone;
 use maud::Markup;
 use portcullis_access::{KeyError, KeyStore};
 use portcullis_audit::{Entry, OPERATOR, Refusal};
+use portcullis_store::{Grouping, LedgerQuestion};
 use tokio::sync::Semaphore;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -52,6 +55,7 @@ pub fn router(parts: Parts) -> Result<Router, KeyError> {
         .route("/dashboard", get(overview))
         .route("/dashboard/live", get(live))
         .route("/dashboard/requests", get(requests))
+        .route("/dashboard/usage", get(usage))
         .route("/dashboard/keys", get(keys).post(actions::create_key))
         .route("/dashboard/keys/{id}/rotate", post(actions::rotate_key))
         .route("/dashboard/keys/{id}/revoke", post(actions::revoke_key))
@@ -135,6 +139,18 @@ async fn live(operator: Operator, State(dashboard): Given) -> Markup {
 
 async fn requests(operator: Operator, State(dashboard): Given) -> Markup {
     pages::requests(&operator, &dashboard.parts.turns.ended(), SystemTime::now())
+}
+
+async fn usage(operator: Operator, State(dashboard): Given) -> Markup {
+    let today = jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let from = today.saturating_sub(29.days());
+    let by = Grouping { day: true, principal: true, model: true };
+    let question = LedgerQuestion { from: Some(from), by, ..LedgerQuestion::default() };
+    let sums = dashboard.parts.ledger.sums(&question).await;
+    if let Err(error) = &sums {
+        tracing::warn!(error = error as &dyn std::error::Error, "The usage cannot be read");
+    }
+    pages::usage(&operator, sums.ok().as_deref(), from)
 }
 
 async fn keys(operator: Operator, State(dashboard): Given) -> Response {

@@ -20,6 +20,7 @@ use portcullis_agent::{
 };
 use portcullis_audit::{Audit, Limits};
 use portcullis_dashboard::{Parts, SignIn, SignInState, issue_code, router};
+use portcullis_store::{Ledger as _, LedgerEntry, Memory, Tally};
 use secrecy::ExposeSecret as _;
 use tower::ServiceExt as _;
 
@@ -87,6 +88,7 @@ struct Bench {
     agent: Arc<dyn Agent>,
     audit: Audit,
     signs: Arc<Signs>,
+    ledger: Arc<Memory>,
 }
 
 /// What came back.
@@ -108,10 +110,12 @@ impl Bench {
         let turns = TurnBoard::default();
         let agent: Arc<dyn Agent> = Arc::new(Watched::new(Silent, turns.clone()));
         let signs = Arc::new(Signs::default());
+        let ledger = Arc::new(Memory::new(1 << 20));
         let router = router(Parts {
             agent: Arc::clone(&agent),
             painter: None,
             turns: turns.clone(),
+            ledger: Arc::clone(&ledger) as _,
             approvals: approvals.clone(),
             audit: audit.clone(),
             audit_dir: Some(audit_dir),
@@ -122,7 +126,7 @@ impl Bench {
             about: Vec::new(),
             draws: false,
         });
-        Self { router: router.unwrap(), dir, approvals, turns, agent, audit, signs }
+        Self { router: router.unwrap(), dir, approvals, turns, agent, audit, signs, ledger }
     }
 
     async fn ask(&self, request: Request<Body>) -> Answer {
@@ -192,10 +196,11 @@ fn turn_request() -> TurnRequest {
 }
 
 /// Every page, and everything that a form does.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "/dashboard",
     "/dashboard/live",
     "/dashboard/requests",
+    "/dashboard/usage",
     "/dashboard/keys",
     "/dashboard/approvals",
     "/dashboard/codex",
@@ -335,6 +340,10 @@ async fn what_others_wrote_is_shown_as_they_wrote_it() {
     }
     let grant = Grant { models: [HOSTILE.to_owned()].into(), ..Grant::default() };
     KeyStore::open(bench.dir.path()).unwrap().create("app", &grant, jiff::Timestamp::now()).unwrap();
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let tally = Tally { turns: 1, ..Tally::default() };
+    let entry = LedgerEntry { day: today, principal: HOSTILE.into(), model: HOSTILE.into(), tally };
+    bench.ledger.add(&[entry]).await.unwrap();
     let (cookie, token) = bench.sign_in().await;
     let mut shown = 0;
     for path in PAGES {
@@ -343,8 +352,8 @@ async fn what_others_wrote_is_shown_as_they_wrote_it() {
         assert!(!answer.body.contains("<script>alert"), "{path}: {}", answer.body);
         shown += answer.body.matches("&lt;script&gt;alert(1)&lt;/script&gt;&quot;'&amp;").count();
     }
-    // Key and model of the turn, twice; the question, who asked it; the key's model.
-    assert!(shown >= 7, "{shown}");
+    // Key and model of the turn, twice, and in the sums; the question, who asked it; the key's model.
+    assert!(shown >= 9, "{shown}");
 
     let id = bench.approvals.waiting()[0].id.clone();
     let path = format!("/dashboard/approvals/{id}");

@@ -247,6 +247,7 @@ impl Gateway {
                 agent: Arc::clone(&agent),
                 painter: pictures.as_ref().map(|pictures| Arc::clone(&pictures.agent)),
                 turns,
+                ledger: Arc::clone(&kept) as _,
                 approvals: approvals.clone(),
                 audit: audit.clone(),
             })

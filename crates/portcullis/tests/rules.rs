@@ -55,7 +55,11 @@ const MAY_USE: &[Row] = &[
         ],
         &["portcullis-codex", "portcullis-lab"],
     ),
-    ("portcullis-dashboard", &["portcullis-access", "portcullis-agent", "portcullis-audit"], &[]),
+    (
+        "portcullis-dashboard",
+        &["portcullis-access", "portcullis-agent", "portcullis-audit", "portcullis-store"],
+        &[],
+    ),
     // Composition.
     ("portcullis-lab", &[], &[]),
     ("portcullis", ALL, &[]),

@@ -6,7 +6,7 @@ import { chromium } from "playwright-core";
 
 const { DASHBOARD_LINK, API_KEY, CHROMIUM, SHOTS } = process.env;
 const base = new URL(DASHBOARD_LINK).origin;
-const pages = ["", "/requests", "/keys", "/approvals", "/codex", "/confinement", "/audit", "/playground"];
+const pages = ["", "/requests", "/usage", "/keys", "/approvals", "/codex", "/confinement", "/audit", "/playground"];
 
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 const complaints = [];

@@ -10,6 +10,7 @@ use portcullis_agent::{Agent, ApprovalPolicy, Approvals, Profile, TurnBoard};
 use portcullis_audit::{Audit, Entry, OPERATOR, Text};
 use portcullis_codex::{CodexBinary, Confinement, LoginPrompt};
 use portcullis_dashboard::{Fact, Parts, SignIn, SignInState, Weakening};
+use portcullis_store::Ledger;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -38,6 +39,7 @@ pub(super) struct Running {
     pub(super) agent: Arc<dyn Agent>,
     pub(super) painter: Option<Arc<dyn Agent>>,
     pub(super) turns: TurnBoard,
+    pub(super) ledger: Arc<dyn Ledger>,
     pub(super) approvals: Approvals,
     pub(super) audit: Audit,
 }
@@ -82,12 +84,13 @@ impl Pages {
     }
 
     pub(super) fn router(self, running: Running) -> anyhow::Result<axum::Router> {
-        let Running { agent, painter, turns, approvals, audit } = running;
+        let Running { agent, painter, turns, ledger, approvals, audit } = running;
         Ok(portcullis_dashboard::router(Parts {
             draws: painter.is_some(),
             agent,
             painter,
             turns,
+            ledger,
             approvals,
             audit,
             audit_dir: self.audit_dir,
