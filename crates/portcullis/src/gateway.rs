@@ -147,6 +147,11 @@ impl Gateway {
             listen.address = %address, provider = upstream.name, codex.version = codex_version,
             "Listening on http://{address}/v1, model requests go to {}, through Codex {codex_version}", upstream.name
         );
+        if config.dashboard.enabled {
+            info!(
+                "The dashboard is on http://{address}/dashboard; `portcullis dashboard` makes a link into it"
+            );
+        }
         audit::started(&audit, &codex_version, address, &weakened).await;
         let approvals = audit::approvals(&config.approvals, &audit);
         let hands = confinement::hands(config, &confined, &approvals);

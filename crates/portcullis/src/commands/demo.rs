@@ -73,7 +73,8 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
         _ = signals.next() => return Ok(()),
     };
     let painter = gateway.painter();
-    let banner = banner::banner(gateway.address(), gateway.codex_version(), &key);
+    let (code, _) = portcullis_dashboard::issue_code(&config.state.dir)?;
+    let banner = banner::banner(gateway.address(), gateway.codex_version(), &key, &code);
     gateway
         .run(signals, hangups, None, async |codex| {
             wait_until_ready(codex).await?;

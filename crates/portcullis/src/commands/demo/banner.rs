@@ -13,7 +13,13 @@ const QUESTION: &str = r#"{"model":"codex","stream":true,"messages":[{"role":"us
 const PICTURE: &str = r#"{"prompt":"a red heart and a yellow star on a blue background","size":"1024x1024"}"#;
 
 /// For stdout.
-pub(super) fn banner(address: SocketAddr, codex_version: &str, key: &SecretString) -> String {
+pub(super) fn banner(
+    address: SocketAddr,
+    codex_version: &str,
+    key: &SecretString,
+    code: &SecretString,
+) -> String {
+    let dashboard = format!("http://{}/dashboard/sign-in#{}", reachable(address), code.expose_secret());
     let base_url = format!("http://{}/v1", reachable(address));
     let key = key.expose_secret();
     format!(
@@ -33,6 +39,10 @@ Try it in another terminal; the answer streams word by word:
 And a picture, drawn by a small script, too; open picture.png in a browser:
 
   curl -s {base_url}/images/generations -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{PICTURE}' | sed 's/.*\"b64_json\":\"\\([^\"]*\\).*/\\1/' | base64 -d > picture.png
+
+The operator's dashboard; the link is good once, for ten minutes:
+
+  {dashboard}
 
 Stop it with Ctrl-C. For a real model: `portcullis login`, then `portcullis serve`.
 "
