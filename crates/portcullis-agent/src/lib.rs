@@ -55,4 +55,4 @@ pub use turn_board::{Minute, PastTurn, RunningTurn, TurnBoard, TurnHead, TurnPha
 pub use usage::Usage;
 pub use watched::Watched;
 pub use witness::{WorkerFact, WorkerWitness};
-pub use worker_report::WorkerReport;
+pub use worker_report::{AccountWindow, WorkerReport};

@@ -16,9 +16,10 @@ pub use envelope::{
 };
 pub use notifications::{
     AgentMessageDelta, ApprovalRequest, CodexErrorInfo, ErrorNotification, FileUpdateChange, FunctionCall,
-    HttpFailure, ItemCompleted, ItemStarted, LoginCompleted, Notification, PatchChangeKind, RawReasoning,
-    RawResponseCompleted, RawResponseItemCompleted, ReasoningSummaryDelta, ResponseItem, StepUsage,
-    SummaryText, ThreadItem, ToolCallRequest, TurnCompleted, TurnError, TurnStatus, Warning,
+    HttpFailure, ItemCompleted, ItemStarted, LoginCompleted, Notification, PatchChangeKind, RateLimitWindow,
+    RateLimits, RateLimitsUpdated, RawReasoning, RawResponseCompleted, RawResponseItemCompleted,
+    ReasoningSummaryDelta, ResponseItem, StepUsage, SummaryText, ThreadItem, ToolCallRequest, TurnCompleted,
+    TurnError, TurnStatus, Warning,
 };
 pub use pictures::{FunctionCallOutput, ImageFailure, ImageGeneration, InputImage, ResultBytes};
 pub use requests::{

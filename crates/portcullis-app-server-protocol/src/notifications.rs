@@ -27,6 +27,8 @@ pub enum Notification {
     LoginCompleted(LoginCompleted),
     /// The account changed.
     AccountUpdated,
+    /// How much of the account's limits is used.
+    RateLimitsUpdated(RateLimitsUpdated),
     /// Something the operator should know.
     Warning(Warning),
     /// One that we do not read. New ones are normal.
@@ -36,7 +38,6 @@ pub enum Notification {
 impl Notification {
     /// Notifications that we do not read and ask not to be sent.
     pub const NOT_READ: &'static [&'static str] = &[
-        "account/rateLimits/updated",
         "item/commandExecution/outputDelta",
         "item/fileChange/patchUpdated",
         "item/reasoning/summaryPartAdded",
@@ -65,6 +66,7 @@ impl Notification {
             "turn/completed" => Self::TurnCompleted(serde_json::from_str(text)?),
             "account/login/completed" => Self::LoginCompleted(serde_json::from_str(text)?),
             "account/updated" => Self::AccountUpdated,
+            "account/rateLimits/updated" => Self::RateLimitsUpdated(serde_json::from_str(text)?),
             "warning" | "configWarning" | "deprecationNotice" => Self::Warning(serde_json::from_str(text)?),
             _ => Self::Other,
         })
@@ -376,6 +378,44 @@ pub struct LoginCompleted {
     /// Why not.
     #[serde(default)]
     pub error: Option<String>,
+}
+
+/// How much of the account's limits is used, as the last answer of the provider said. What is absent is not known, and does not
+/// undo what was known before.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitsUpdated {
+    /// One limit of the account.
+    pub rate_limits: RateLimits,
+}
+
+/// One limit of an account.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimits {
+    /// Which; `codex` where the provider names none.
+    #[serde(default)]
+    pub limit_id: Option<String>,
+    /// The shorter window.
+    #[serde(default)]
+    pub primary: Option<RateLimitWindow>,
+    /// The longer window.
+    #[serde(default)]
+    pub secondary: Option<RateLimitWindow>,
+}
+
+/// A window of time in which so much may be used.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitWindow {
+    /// How much of it is used.
+    pub used_percent: i32,
+    /// How long it is.
+    #[serde(default)]
+    pub window_duration_mins: Option<i64>,
+    /// When it is over, in Unix seconds.
+    #[serde(default)]
+    pub resets_at: Option<i64>,
 }
 
 /// Something the operator should know.

@@ -4,6 +4,7 @@
 //! keys, platforms. Children are started by the supervisor only; this crate never opens a connection itself.
 
 mod account;
+mod account_limits;
 mod app_server;
 mod barriers;
 mod binary;

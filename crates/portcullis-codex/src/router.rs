@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::account_limits::AccountLimits;
 use crate::hands::HandsInUse;
 use crate::history::tool_response;
 use crate::running::HeldPlaces;
@@ -40,6 +41,8 @@ pub(crate) struct Router {
     chores: mpsc::UnboundedSender<Chore>,
     /// How the last sign-in through this app-server ended.
     sign_in: watch::Sender<Option<LoginCompleted>>,
+    /// What the provider said of its account.
+    pub(crate) account: AccountLimits,
 }
 
 struct Entry {
@@ -58,7 +61,12 @@ struct Entry {
 
 impl Router {
     pub(crate) fn new(chores: mpsc::UnboundedSender<Chore>) -> Self {
-        Self { turns: Mutex::default(), chores, sign_in: watch::Sender::default() }
+        Self {
+            turns: Mutex::default(),
+            chores,
+            sign_in: watch::Sender::default(),
+            account: AccountLimits::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ThreadId, Entry>> {
@@ -120,6 +128,10 @@ impl Router {
     pub(crate) fn notify(&self, notification: Notification) {
         if let Notification::LoginCompleted(completed) = notification {
             self.sign_in.send_replace(Some(completed));
+            return;
+        }
+        if let Notification::RateLimitsUpdated(updated) = notification {
+            self.account.saw(updated.rate_limits);
             return;
         }
         let Some((thread, turn)) = address(&notification) else { return };
@@ -253,6 +265,7 @@ fn address(notification: &Notification) -> Option<(&str, &str)> {
         Notification::TurnCompleted(n) => Some((&n.thread_id, &n.turn.id)),
         Notification::LoginCompleted(_)
         | Notification::AccountUpdated
+        | Notification::RateLimitsUpdated(_)
         | Notification::Warning(_)
         | Notification::Other => None,
     }

@@ -113,6 +113,7 @@ impl TurnState {
             Notification::TurnCompleted(completed) => emit(TurnEvent::Ended(self.outcome(&completed.turn))),
             Notification::LoginCompleted(_)
             | Notification::AccountUpdated
+            | Notification::RateLimitsUpdated(_)
             | Notification::Warning(_)
             | Notification::Other => {}
         }

@@ -187,6 +187,7 @@ pub(crate) fn report(supervisor: &Supervisor<Arc<Link>>) -> WorkerReport {
         turns: status.state.handle().map_or(0, |link| link.router.running()),
         resident_bytes: status.pid.and_then(resident_bytes),
         ended: status.ended,
+        account: status.state.handle().map(|link| link.router.account.all()).unwrap_or_default(),
     }
 }
 

@@ -249,7 +249,7 @@ impl TurnCounter for Metrics {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use portcullis_agent::{Profile, Usage};
+    use portcullis_agent::{AccountWindow, Profile, Usage};
 
     use super::*;
 
@@ -281,6 +281,14 @@ mod tests {
             turns: 1,
             resident_bytes: Some(1 << 20),
             ended: BTreeMap::from([("signal", 2)]),
+            account: BTreeMap::from([(
+                ("codex".to_owned(), "primary"),
+                AccountWindow {
+                    used_percent: 40,
+                    length: Some(Duration::from_hours(5)),
+                    resets_at: Some(1_796_000_000),
+                },
+            )]),
         }]);
         metrics
     }
@@ -320,9 +328,12 @@ mod tests {
             turns: 0,
             resident_bytes: None,
             ended: BTreeMap::from([("signal", 3)]),
+            account: BTreeMap::new(),
         }]);
         let text = metrics.text();
-        let of_workers = text.lines().filter(|line| line.starts_with("portcullis_worker"));
+        let of_workers = text
+            .lines()
+            .filter(|line| line.starts_with("portcullis_worker") || line.starts_with("portcullis_account"));
         assert_eq!(
             of_workers.collect::<Vec<_>>(),
             [

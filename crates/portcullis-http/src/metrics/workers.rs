@@ -11,6 +11,9 @@ use super::catalogue::Catalogue;
 /// The name of a worker is the gateway's own: their number is bounded.
 type OfWorker = [(&'static str, String); 1];
 
+/// Worker, limit and window. The limit's name is the provider's, and their number is bounded.
+type OfWindow = [(&'static str, String); 3];
+
 /// The workers behind the agent.
 #[derive(Debug)]
 pub(super) struct WorkerMetrics {
@@ -19,11 +22,15 @@ pub(super) struct WorkerMetrics {
     memory: Family<OfWorker, Gauge>,
     age: Family<OfWorker, Gauge>,
     ends: Family<[(&'static str, String); 2], Counter>,
+    account_used: Family<OfWindow, Gauge>,
+    account_window: Family<OfWindow, Gauge>,
+    account_resets: Family<OfWindow, Gauge>,
 }
 
 impl WorkerMetrics {
     pub(super) fn new(all: &mut Catalogue) -> Self {
         let worker = &["worker"];
+        let window = &["worker", "limit", "window"];
         Self {
             states: all.add("workers", None, &["state"], "Workers, by state", Family::default()),
             turns: all.add("worker_turns", None, worker, "Turns that a worker runs now", Family::default()),
@@ -48,6 +55,27 @@ impl WorkerMetrics {
                 "Processes of a worker that have ended, by why; another one was started each time",
                 Family::default(),
             ),
+            account_used: all.add(
+                "account_used_percent",
+                None,
+                window,
+                "How much of a limit of the login's account is used, as the provider last told the worker",
+                Family::default(),
+            ),
+            account_window: all.add(
+                "account_window",
+                Some(Unit::Seconds),
+                window,
+                "How long that limit's window is",
+                Family::default(),
+            ),
+            account_resets: all.add(
+                "account_resets_timestamp",
+                Some(Unit::Seconds),
+                window,
+                "When that window is over, in Unix time",
+                Family::default(),
+            ),
         }
     }
 
@@ -57,6 +85,9 @@ impl WorkerMetrics {
         self.turns.clear();
         self.memory.clear();
         self.age.clear();
+        self.account_used.clear();
+        self.account_window.clear();
+        self.account_resets.clear();
         for worker in workers {
             let name = [("worker", worker.name.clone())];
             self.states.get_or_create(&[("state", worker.state)]).inc();
@@ -66,6 +97,20 @@ impl WorkerMetrics {
             }
             if let Some(age) = worker.age {
                 self.age.get_or_create(&name).set(number(age.as_secs()));
+            }
+            for ((limit, window), seen) in &worker.account {
+                let labels = [
+                    ("worker", worker.name.clone()),
+                    ("limit", limit.clone()),
+                    ("window", (*window).to_owned()),
+                ];
+                self.account_used.get_or_create(&labels).set(i64::from(seen.used_percent));
+                if let Some(length) = seen.length {
+                    self.account_window.get_or_create(&labels).set(number(length.as_secs()));
+                }
+                if let Some(at) = seen.resets_at {
+                    self.account_resets.get_or_create(&labels).set(at);
+                }
             }
             for (why, count) in &worker.ended {
                 let counter =

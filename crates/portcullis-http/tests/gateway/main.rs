@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod access;
+mod account;
 mod chat;
 mod clients;
 mod codex_client;

@@ -1,0 +1,46 @@
+//! How much of the account's limits is used: what the provider says on its answers, by way of the real Codex.
+
+use portcullis_lab::Answer;
+
+use crate::support::{TestGate, eventually, question};
+
+async fn account(gate: &TestGate) -> Vec<String> {
+    let text = gate.get("/metrics").send().await.unwrap().text().await.unwrap();
+    text.lines().filter(|line| line.starts_with("portcullis_account")).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_word_of_the_provider_is_told_and_nothing_is_made_up() {
+    let gate = TestGate::start().await;
+    gate.model.enqueue(Answer::text(["ok"]));
+    assert_eq!(gate.ask(&question("Hi")).await.0, 200);
+    assert_eq!(account(&gate).await, [""; 0]);
+    let answer = Answer::text(["ok"])
+        .header("x-codex-primary-used-percent", "42")
+        .header("x-codex-primary-window-minutes", "300")
+        .header("x-codex-primary-reset-at", "1796000000")
+        .header("x-codex-secondary-used-percent", "7")
+        .header("x-codex-secondary-window-minutes", "10080");
+    gate.model.enqueue(answer);
+    assert_eq!(gate.ask(&question("Hi")).await.0, 200);
+    eventually("the limits are told", async || !account(&gate).await.is_empty()).await;
+    let of = |window: &str| format!("{{worker=\"codex-1\",limit=\"codex\",window=\"{window}\"}}");
+    let (primary, secondary) = (of("primary"), of("secondary"));
+    let mut told = account(&gate).await;
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            format!("portcullis_account_resets_timestamp_seconds{primary} 1796000000"),
+            format!("portcullis_account_used_percent{primary} 42"),
+            format!("portcullis_account_used_percent{secondary} 7"),
+            format!("portcullis_account_window_seconds{primary} 18000"),
+            format!("portcullis_account_window_seconds{secondary} 604800"),
+        ]
+    );
+    // An answer that says nothing of it undoes nothing.
+    gate.model.enqueue(Answer::text(["ok"]));
+    assert_eq!(gate.ask(&question("Hi")).await.0, 200);
+    assert_eq!(account(&gate).await.len(), 5);
+    gate.finish().await;
+}
