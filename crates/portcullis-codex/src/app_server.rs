@@ -14,6 +14,7 @@ use portcullis_app_server_protocol::{
 };
 use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, State, Supervisor};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -60,6 +61,7 @@ impl AppServer {
             model: settings.model.clone(),
             models: settings.models.clone(),
             turns: settings.turns,
+            catalog: OnceCell::new(),
         };
         let supervisor = Supervisor::start(
             worker,

@@ -111,6 +111,7 @@ impl ReadBack {
             model: self.model.clone(),
             models: vec![self.model.clone()],
             turns: 1,
+            catalog: tokio::sync::OnceCell::new(),
         }
     }
 }

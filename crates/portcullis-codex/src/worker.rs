@@ -17,7 +17,7 @@ use portcullis_supervisor::{
 };
 use secrecy::ExposeSecret as _;
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::binary::CodexBinary;
 use crate::cells::{BrainNeeds, Confinement};
@@ -50,6 +50,8 @@ pub(crate) struct Worker {
     pub(crate) models: Vec<String>,
     /// How many turns may run at once.
     pub(crate) turns: usize,
+    /// What the binary knows of models, asked once: another start follows faster.
+    pub(crate) catalog: OnceCell<Vec<u8>>,
 }
 
 /// A worker that is ready: what turns are run with.
@@ -151,8 +153,8 @@ impl Role for Worker {
             requirements: requirements(self.kind),
         };
         self.confinement.give(&home.dir).map_err(LaunchError::new)?;
-        let catalog = catalog(self.kind, &self.confinement, needs.clone(), &self.models).await?;
-        home.write("models.json", &catalog).map_err(LaunchError::new)?;
+        let asked = || catalog(self.kind, &self.confinement, needs.clone(), &self.models);
+        home.write("models.json", self.catalog.get_or_try_init(asked).await?).map_err(LaunchError::new)?;
         let config = worker_config(self.kind, &self.provider, &self.model, &home.catalog());
         home.write_config(&config).map_err(LaunchError::new)?;
         self.confinement.give(&home.dir).map_err(LaunchError::new)?;

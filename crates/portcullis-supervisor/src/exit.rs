@@ -52,6 +52,8 @@ impl ExitReason {
     pub(crate) fn from_status(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
             (Some(0), _) => Self::Clean,
+            // A launcher that stays in between tells of its program's signal as a shell does.
+            (Some(code @ 129..=159), _) => Self::Signal(code - 128),
             (Some(code), _) => Self::Code(code),
             (None, Some(signal)) => Self::Signal(signal),
             (None, None) => Self::Unknown,
@@ -107,6 +109,15 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_launcher_passes_its_programs_signal_on() {
+        let of = |code: i32| ExitReason::from_status(ExitStatus::from_raw(code << 8));
+        assert_eq!(
+            [of(137), of(128), of(160)],
+            [ExitReason::Signal(9), ExitReason::Code(128), ExitReason::Code(160)]
+        );
+    }
 
     #[test]
     fn a_lost_connection_is_explained_by_how_the_process_ended() {

@@ -17,6 +17,7 @@ mod exit;
 mod launch;
 mod memory;
 mod process;
+mod restart;
 mod role;
 mod run;
 mod status;

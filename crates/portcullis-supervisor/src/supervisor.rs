@@ -23,7 +23,8 @@ pub struct Settings {
     /// The delays after failures.
     pub backoff: Backoff,
     /// A process that was ready for this long (and at least for the shortest backoff) was stable: what ended
-    /// it is not a crash loop, the delays begin again, and the next start is immediate.
+    /// it is not a crash loop, the delays begin again, and the next start is immediate. So it is, too, after the first few
+    /// kills from outside of a process that was ready.
     pub stable_after: Duration,
 }
 

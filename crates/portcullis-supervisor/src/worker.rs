@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::chain;
+use crate::restart::{Lived, Restarts};
 use crate::status::Board;
 use crate::{ConnectError, Connected, ExitReason, Launch, Process, Role, Settings};
 
@@ -49,16 +50,17 @@ enum Event {
 
 impl<R: Role> Worker<R> {
     pub(crate) async fn run(mut self) {
+        let mut restarts = Restarts::new(self.settings.backoff.clone());
         loop {
             self.asks.forget();
-            let ended = match self.live().await {
+            let (ended, lived) = match self.live().await {
                 (End::Asked(Ask::Shutdown), _) => break,
-                (End::Asked(Ask::Restart(_)), _) | (End::Failed(_), Lived::Long) => continue,
-                (End::Failed(reason), Lived::Briefly) => reason,
+                (End::Asked(Ask::Restart(_)), _) => continue,
+                (End::Failed(reason), lived) => (reason, lived),
             };
-            let backoff = &mut self.settings.backoff;
-            let until = Instant::now() + backoff.next_delay(random());
-            self.board.backoff(until, backoff.attempts(), ended);
+            let Some(delay) = restarts.delay(lived, &ended, random()) else { continue };
+            let until = Instant::now() + delay;
+            self.board.backoff(until, restarts.attempts(), ended);
             select! {
                 ask = self.asks.next() => if matches!(ask, Ask::Shutdown) { break },
                 () = sleep_until(until) => {}
@@ -75,9 +77,9 @@ impl<R: Role> Worker<R> {
             Ok(process) => process,
             Err(End::Failed(reason)) => {
                 self.board.failed(reason.clone(), None);
-                return (End::Failed(reason), Lived::Briefly);
+                return (End::Failed(reason), Lived::Unready);
             }
-            Err(asked) => return (asked, Lived::Briefly),
+            Err(asked) => return (asked, Lived::Unready),
         };
         self.board.spawned(process.pid());
 
@@ -86,7 +88,7 @@ impl<R: Role> Worker<R> {
                 self.board.ready(handle);
                 closed
             }
-            Err(event) => return (self.end(process, event, never()).await, Lived::Briefly),
+            Err(event) => return (self.end(process, event, never()).await, Lived::Unready),
         };
         let since = Instant::now();
         let event = select! {
@@ -107,9 +109,6 @@ impl<R: Role> Worker<R> {
         // A stable time shorter than the shortest delay would turn a crash loop into a busy loop.
         let stable_after = self.settings.stable_after.max(self.settings.backoff.min());
         let lived = if since.elapsed() >= stable_after { Lived::Long } else { Lived::Briefly };
-        if matches!(lived, Lived::Long) {
-            self.settings.backoff.reset();
-        }
         (self.end(process, event, closed).await, lived)
     }
 
@@ -176,13 +175,6 @@ impl<R: Role> Worker<R> {
         self.board.failed(reason.clone(), Some(process.stderr_tail()));
         End::Failed(reason)
     }
-}
-
-/// Whether a process was ready for long enough to be called stable.
-#[derive(Clone, Copy)]
-enum Lived {
-    Briefly,
-    Long,
 }
 
 impl Asks {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis_agent::Agent as _;
 use portcullis_lab::Answer;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -78,6 +79,29 @@ async fn a_worker_that_dies_fails_its_turns_and_is_replaced() {
     ] {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }
+    gate.finish().await;
+}
+
+/// Kills close together are nobody's crash loop: each is followed by a start at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_killed_again_and_again_is_replaced_at_once() {
+    let gate = TestGate::start().await;
+    gate.model.respond_with(|_| Answer::text(["Whole"]));
+    let mut refills = Vec::new();
+    for _ in 0..5 {
+        let pid = gate.agent.worker_pid().unwrap();
+        let killed = std::time::Instant::now();
+        kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+        eventually("another worker is ready", async || {
+            let worker = &gate.agent.workers()[0];
+            assert_ne!(worker.state, "backoff");
+            worker.state == "ready" && gate.agent.worker_pid() != Some(pid)
+        })
+        .await;
+        refills.push(killed.elapsed());
+        assert_eq!(gate.ask(&question("Hi")).await.0, 200);
+    }
+    println!("ready again after {refills:?}");
     gate.finish().await;
 }
 
