@@ -63,6 +63,12 @@ pub enum ErrorKind {
     /// The model's provider failed, or its answer broke off.
     #[error("the model's provider failed")]
     Upstream,
+    /// The model's provider has failed turn after turn and is given a rest.
+    #[error("the model's provider failed turn after turn and is not asked for a while")]
+    ProviderDown {
+        /// How long.
+        retry_after: Duration,
+    },
     /// The turn took longer than it may.
     #[error("the turn took longer than its deadline")]
     Timeout,
@@ -102,6 +108,7 @@ impl ErrorKind {
             Self::LoginRequired => "login_required",
             Self::WorkerLost => "worker_lost",
             Self::Upstream => "upstream",
+            Self::ProviderDown { .. } => "provider_down",
             Self::Timeout => "timeout",
             Self::SlowReader => "slow_reader",
             Self::Unaudited => "unaudited",

@@ -6,6 +6,7 @@
 mod admission;
 mod agent;
 mod approvals;
+mod breaker;
 mod budget;
 mod deadline;
 mod error;
@@ -32,6 +33,7 @@ pub use approvals::{
     Approval, ApprovalId, ApprovalKind, ApprovalPolicies, ApprovalPolicy, ApprovalWitness, Approvals,
     Question, Verdict, Waiting,
 };
+pub use breaker::{Breaker, BreakerLimits, BreakerWatcher};
 pub use budget::{Budget, TurnBounds};
 pub use deadline::Deadline;
 pub use error::{AgentError, Cause, ErrorKind, RequestFault};

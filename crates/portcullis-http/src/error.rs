@@ -371,6 +371,11 @@ impl From<AgentError> for ApiError {
                 let message = "The model's provider failed, or its answer broke off.";
                 Self::new(S::BAD_GATEWAY, "server_error", "upstream_error", message)
             }
+            ErrorKind::ProviderDown { retry_after } => {
+                let message = "The model's provider failed turn after turn, and is not asked for a while.";
+                Self::new(S::SERVICE_UNAVAILABLE, "server_error", "provider_down", message)
+                    .retry_after(retry_after.clamp(SOON, LATE))
+            }
             ErrorKind::Timeout => {
                 let message = "The turn took longer than the gateway's deadline.";
                 Self::new(S::GATEWAY_TIMEOUT, "server_error", "timeout", message).permanent()

@@ -5,7 +5,7 @@ mod workers;
 
 use std::time::Duration;
 
-use portcullis_agent::{EndedTurn, QueueWatcher, TurnCounter, WorkerReport};
+use portcullis_agent::{BreakerWatcher, EndedTurn, QueueWatcher, TurnCounter, WorkerReport};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -34,6 +34,8 @@ pub struct Metrics {
     queue_length: Gauge<i64>,
     queue_wait: Histogram,
     queue_refused: Family<Labels<1>, Counter>,
+    circuit_open: Gauge<i64>,
+    circuit_opened: Counter,
     connections_refused: Counter,
     usage_lost: Counter,
     weakened: Family<Labels<1>, Gauge<i64>>,
@@ -135,6 +137,20 @@ impl Default for Metrics {
                 "How long requests that had to wait for a place did so",
                 Histogram::new(DURATION_SECONDS),
             ),
+            circuit_open: all.add(
+                "provider_circuit_open",
+                None,
+                &[],
+                "1 while turns are refused because the model's provider failed several in a row, otherwise 0",
+                Gauge::default(),
+            ),
+            circuit_opened: all.add(
+                "provider_circuit_opened",
+                None,
+                &[],
+                "How often that has begun",
+                Counter::default(),
+            ),
             connections_refused: all.add(
                 "connections_refused",
                 None,
@@ -222,6 +238,13 @@ impl QueueWatcher for Metrics {
 
     fn refused(&self, why: &'static str) {
         self.queue_refused.get_or_create(&[("why", why)]).inc();
+    }
+}
+
+impl BreakerWatcher for Metrics {
+    fn circuit(&self, open: bool) {
+        self.circuit_open.set(i64::from(open));
+        self.circuit_opened.inc_by(u64::from(open));
     }
 }
 

@@ -64,8 +64,8 @@ fn from_outside(reason: &ExitReason) -> bool {
 mod tests {
     use super::*;
 
-    const fn ms(ms: u64) -> Option<Duration> {
-        Some(Duration::from_millis(ms))
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
     }
 
     #[test]
@@ -75,17 +75,21 @@ mod tests {
         let (killed, crashed) = (ExitReason::Signal(9), ExitReason::Signal(11));
         let mut next = |lived, reason: &ExitReason| restarts.delay(lived, reason, 0.0);
         // Crashes, and kills before it is ready, double the delay; kills of a ready one between them do not count.
-        assert_eq!(next(Lived::Briefly, &crashed), ms(100));
+        assert_eq!(next(Lived::Briefly, &crashed), Some(ms(100)));
         assert_eq!(next(Lived::Briefly, &killed), None);
-        assert_eq!(next(Lived::Briefly, &ExitReason::Code(1)), ms(200));
-        assert_eq!(next(Lived::Unready, &killed), ms(400));
+        assert_eq!(next(Lived::Briefly, &ExitReason::Code(1)), Some(ms(200)));
+        assert_eq!(next(Lived::Unready, &killed), Some(ms(400)));
         assert_eq!(next(Lived::Long, &crashed), None);
-        assert_eq!(next(Lived::Unready, &crashed), ms(100));
+        assert_eq!(next(Lived::Unready, &crashed), Some(ms(100)));
         assert_eq!(next(Lived::Long, &crashed), None);
         for _ in 0..FORGIVEN {
             assert_eq!(next(Lived::Briefly, &killed), None);
         }
-        assert_eq!(next(Lived::Briefly, &killed), ms(100), "a row of kills without an end is slowed down");
+        assert_eq!(
+            next(Lived::Briefly, &killed),
+            Some(ms(100)),
+            "a row of kills without an end is slowed down"
+        );
         assert_eq!(next(Lived::Long, &killed), None);
         assert_eq!(next(Lived::Briefly, &killed), None);
     }

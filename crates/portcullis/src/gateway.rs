@@ -27,7 +27,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use portcullis_access::{KeyStore, Keys};
 use portcullis_agent::{
-    Admission, AdmissionLimits, Agent, Approvals, Budget, Deadline, Record, TurnBoard, TurnBounds, Watched,
+    Admission, AdmissionLimits, Agent, Approvals, Breaker, BreakerLimits, Budget, Deadline, Record, TurnBoard,
+    TurnBounds, Watched,
 };
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::{Codex, Painter};
@@ -83,6 +84,8 @@ pub(crate) struct Gateway {
     places: NonZeroUsize,
     /// How many turns run and wait.
     admission: AdmissionLimits,
+    /// When a failing provider is given a rest.
+    breaker: BreakerLimits,
     /// What a turn with hands may take.
     bounds: TurnBounds,
     /// How long running requests have after the first signal.
@@ -172,6 +175,7 @@ impl Gateway {
             audit,
             settings: http::settings(config),
             admission: http::admission(config),
+            breaker: config.breaker,
             bounds: reload::bounds(config),
             places: config.limits.turns,
             drain: config.http.drain,
@@ -220,6 +224,7 @@ impl Gateway {
             settings,
             places,
             admission,
+            breaker,
             bounds,
             drain,
             weakened,
@@ -240,6 +245,8 @@ impl Gateway {
             Audited::new(Budget::new(Deadline::new(Lent::new(&codex)), bounds.subscribe()), audit.clone());
         let agent = Admission::new(agent, admission, Arc::clone(&metrics) as _);
         let limiter = agent.limiter();
+        // Outside of the queue: what is refused waits for nothing.
+        let agent = Breaker::new(agent, breaker, Arc::clone(&metrics) as _);
         let turns = TurnBoard::default();
         let agent: Arc<dyn Agent> =
             Arc::new(Watched::new(Record::new(agent, Arc::clone(&counter) as _), turns.clone()));

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_access::{Grant, KeyStore, Keys};
-use portcullis_agent::{Admission, AdmissionLimits, ApprovalPolicies, Approvals, Deadline, Profile, Record};
+use portcullis_agent::{
+    Admission, AdmissionLimits, ApprovalPolicies, Approvals, Breaker, BreakerLimits, Deadline, Profile,
+    Record,
+};
 use portcullis_audit::Audit;
 use portcullis_codex::{
     Codex, CodexBinary, Confinement, CustomProvider, MOST_REFERENCES, Painter, PainterSettings, Provider,
@@ -58,6 +61,8 @@ pub(crate) struct Options {
     pub(crate) openai: bool,
     /// How many turns run and wait, where the agent is a fake.
     pub(crate) admission: AdmissionLimits,
+    /// When a failing provider is given a rest.
+    pub(crate) breaker: BreakerLimits,
     pub(crate) entrance: Entrance,
     /// What the test's key may do.
     pub(crate) grant: Grant,
@@ -97,6 +102,7 @@ impl Default for Options {
                 queue: 64,
                 wait: Duration::from_secs(10),
             },
+            breaker: BreakerLimits { failures: 0, wait: Duration::ZERO },
             entrance: Entrance {
                 hosts: Vec::new(),
                 origins: Vec::new(),
@@ -179,7 +185,10 @@ impl TestGate {
         let gateway = Gateway {
             pages: None,
             also_on: None,
-            agent: Arc::new(Record::new(Deadline::new(Arc::clone(&agent)), counter)),
+            agent: Arc::new(Record::new(
+                Breaker::new(Deadline::new(Arc::clone(&agent)), options.breaker, Arc::clone(&metrics) as _),
+                counter,
+            )),
             keys: Arc::new(Keys::open(store.path()).unwrap()),
             audit: Audit::off(),
             approvals: Approvals::new(

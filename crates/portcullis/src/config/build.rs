@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use portcullis_agent::BreakerLimits;
 
 use super::given::dotted;
 use super::meaning::Meaning;
@@ -80,6 +81,10 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
                 .map(|name| reader.optional(name)),
             queue: reader.value("limits.queue"),
             queue_wait: reader.value("limits.queue_wait"),
+        },
+        breaker: BreakerLimits {
+            failures: reader.value("breaker.failures"),
+            wait: reader.value("breaker.wait"),
         },
         store: Store {
             url: reader.optional("store.url"),

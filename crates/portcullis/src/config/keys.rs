@@ -197,6 +197,18 @@ pub(super) static KEYS: &[Key] = &[
         "The longest that a request waits for a turn, until a 429.",
     ),
     key(
+        "breaker.failures",
+        "whole number",
+        Text("5"),
+        "After so many turns in a row in which the provider failed, new ones are refused for a while; with `0` never.",
+    ),
+    key(
+        "breaker.wait",
+        "duration",
+        Text("10s"),
+        "How long, until one turn may try. Each that fails doubles it, up to two minutes.",
+    ),
+    key(
         "store.url",
         "hidden text",
         Unset,

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use portcullis_agent::{ApprovalPolicy, Profile};
+use portcullis_agent::{ApprovalPolicy, BreakerLimits, Profile};
 use portcullis_confine::Level;
 use portcullis_http::SizePolicy;
 use portcullis_openai::chat::Sampling;
@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) hands: Hands,
     pub(crate) workspaces: Workspaces,
     pub(crate) limits: Limits,
+    /// `[breaker]`: when a failing provider is given a rest.
+    pub(crate) breaker: BreakerLimits,
     pub(crate) store: Store,
     pub(crate) openai: OpenAi,
     pub(crate) images: Images,

@@ -331,7 +331,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
     assert_snapshot!(errors(file, &[], &[]), @r#"
     the configuration has 26 problems
       DIR/portcullis.toml:1:1: `colour` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
       DIR/portcullis.toml:3:1: `http.bindd` is not known
         did you mean `bind`?
         known in `http`: `bind`, `hosts`, `origins`, `connections`, `drain`
@@ -339,7 +339,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
         expected an IP address and a port, such as `127.0.0.1:8320` or `[::1]:8320`
       DIR/portcullis.toml:5:2: `htpp` is not known
         did you mean `http`?
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
       DIR/portcullis.toml:8:7: `state.dir` cannot be "~/portcullis"
         expected a path; `~` and variables are not expanded
       DIR/portcullis.toml:10:9: `codex.model` cannot be `5`
@@ -406,7 +406,7 @@ fn mistakes_in_the_environment_and_in_flags() {
     assert_snapshot!(errors("", &env, &flags), @r#"
     the configuration has 10 problems
       environment variable PORTCULLIS__: `""` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
       environment variable PORTCULLIS__HTTP: `http` cannot be "127.0.0.1:1", it is a table
         with `bind`, `hosts`, `origins`, `connections`, `drain`
       environment variable PORTCULLIS__HTTP__BINDD: `http.bindd` is not known
