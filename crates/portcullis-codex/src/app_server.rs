@@ -1,36 +1,30 @@
-//! [`Agent`] over a supervised `codex app-server`.
+//! One supervised `codex app-server` that runs turns.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use camino::Utf8PathBuf;
-use portcullis_agent::{
-    Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, ReasoningSummary, Turn,
-    TurnRequest, WorkerReport,
-};
+use portcullis_agent::{AgentError, Condition, ErrorKind, ReasoningSummary, Turn, TurnRequest, WorkerReport};
 use portcullis_app_server_protocol::{
     Approval, SandboxMode, ThreadStartParams, TurnEnvironment, TurnStartParams,
 };
-use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, State, Supervisor};
+use portcullis_supervisor::{Backoff, Settings as SupervisorSettings, Status, Supervisor};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::sync::{OnceCell, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::binary::PINNED_VERSION;
 use crate::codex::Settings;
 use crate::hands::{HandsInUse, HandsMaker};
 use crate::history::{Replay, replay};
-use crate::running::{HeldPlaces, NewTurn, run};
+use crate::running::{HeldPlaces, NewTurn, NotStarted, run};
 use crate::to_its_end::to_its_end;
 use crate::tools::dynamic_tools;
 use crate::turn_state::TurnState;
-use crate::watch::{EVERY, Used, Watch};
 use crate::worker::{Link, Login, Worker, changed, report};
 use crate::worker_config::Kind;
 
-/// An agent over one supervised `codex app-server`.
+/// One supervised `codex app-server`.
 pub(crate) struct AppServer {
     kind: Kind,
     supervisor: Supervisor<Arc<Link>>,
@@ -76,9 +70,19 @@ impl AppServer {
         Self { kind, supervisor, version, login_file, starting: TaskTracker::new(), hands }
     }
 
-    /// Waits until the worker is ready, at most so long.
-    pub(crate) async fn ready(&self, within: Duration) -> bool {
-        self.supervisor.ready(within).await.is_ok()
+    /// What it is called in the log.
+    pub(crate) fn name(&self) -> &str {
+        self.supervisor.name()
+    }
+
+    /// How it is, now and as that changes.
+    pub(crate) fn status(&self) -> watch::Receiver<Status<Arc<Link>>> {
+        self.supervisor.status()
+    }
+
+    /// What turns are run with, when it is ready.
+    pub(crate) fn handle(&self) -> Option<Arc<Link>> {
+        self.supervisor.handle()
     }
 
     /// The worker's process id, while it runs.
@@ -93,31 +97,24 @@ impl AppServer {
         self.starting.wait().await;
     }
 
-    /// Replaces the worker when it does what nobody asked for. Never returns.
-    pub(crate) async fn watch(&self) {
-        let (mut watch, mut last) = (Watch::default(), Instant::now());
-        loop {
-            tokio::time::sleep(EVERY).await;
-            let status = self.supervisor.status().borrow().clone();
-            let (Some(pid), Some(link)) = (status.pid, status.state.handle()) else { continue };
-            let idle = link.router.is_idle();
-            let elapsed = std::mem::replace(&mut last, Instant::now()).elapsed();
-            if let Some(why) = watch.look(pid, Used::below(pid), idle, elapsed) {
-                self.supervisor.restart(why);
-            }
+    /// Gives it no more turns.
+    pub(crate) fn drain(&self, why: &str) {
+        if self.handle().is_some_and(|link| link.drain()) {
+            tracing::info!(worker.name = self.name(), why, "worker gets no more turns");
         }
     }
 
-    fn link(&self) -> Result<Arc<Link>, AgentError> {
-        let link = self.supervisor.handle().ok_or_else(|| {
-            let status = self.supervisor.status().borrow().clone();
-            let last = status.last_exit.map_or(String::new(), |last| format!(", the last one {last}"));
-            AgentError::new(ErrorKind::WorkerLost)
-                .because(format!("the worker is not ready but {}{last}", status.state.name()))
-        })?;
+    /// Replaces its process: TERM, grace, KILL.
+    pub(crate) fn restart(&self, why: &str) {
+        self.supervisor.restart(why);
+    }
+
+    fn link(&self) -> Result<Arc<Link>, NotStarted> {
+        let gone = || AgentError::new(ErrorKind::WorkerLost).because(self.words());
+        let link = self.handle().ok_or_else(|| NotStarted { error: gone(), again: true })?;
         if link.login == Login::Missing {
             self.notice_login(&link);
-            return Err(ErrorKind::LoginRequired.into());
+            return Err(AgentError::new(ErrorKind::LoginRequired).into());
         }
         Ok(link)
     }
@@ -128,67 +125,54 @@ impl AppServer {
             self.supervisor.restart("the login has changed");
         }
     }
-}
 
-#[async_trait]
-impl Agent for AppServer {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { deltas: true, tools: true }
+    /// What is so with it, for an operator.
+    pub(crate) fn words(&self) -> String {
+        let status = self.status().borrow().clone();
+        let (name, state, restarts) = (self.name(), status.state.name(), status.restarts);
+        match &status.last_exit {
+            Some(last) => format!("{name} is {state}, {restarts} restarts, the last because it {last}"),
+            None => format!("{name} is {state}"),
+        }
     }
 
-    async fn models(&self) -> Result<Vec<Model>, AgentError> {
-        let link = self.supervisor.handle().ok_or_else(|| AgentError::new(ErrorKind::WorkerLost))?;
-        Ok(link.models.clone())
+    /// Whether Codex is the version that is tested with.
+    pub(crate) fn version_condition(&self) -> Condition {
+        let ok = self.version == PINNED_VERSION;
+        let message = if ok {
+            format!("Codex {}", self.version)
+        } else {
+            format!(
+                "Codex {} is not the version that Portcullis is tested with ({PINNED_VERSION})",
+                self.version
+            )
+        };
+        Condition { name: "codex_version", ok, required: false, message }
     }
 
-    async fn readiness(&self) -> Readiness {
-        let status = self.supervisor.status().borrow().clone();
-        if let Some(link) = status.state.handle() {
+    /// Whether somebody is signed in.
+    pub(crate) fn login_condition(&self) -> Condition {
+        let link = self.handle();
+        if let Some(link) = &link {
             self.notice_login(link);
         }
-        let pinned = self.version == PINNED_VERSION;
-        let version = Condition {
-            name: "codex_version",
-            ok: pinned,
-            required: false,
-            message: if pinned {
-                format!("Codex {}", self.version)
-            } else {
-                format!(
-                    "Codex {} is not the version that Portcullis is tested with ({PINNED_VERSION})",
-                    self.version
-                )
-            },
+        let (ok, message) = match link.as_ref().map(|link| &link.login) {
+            Some(Login::NotNeeded) => (true, "the provider needs no Codex login".to_owned()),
+            Some(Login::SignedIn(kind)) => (true, format!("signed in with {kind}")),
+            Some(Login::Missing) => (false, "nobody is signed in: run `portcullis login`".to_owned()),
+            None => (false, "not known while the worker is not ready".to_owned()),
         };
-        let restarts = status.restarts;
-        let worker = Condition {
-            name: "worker",
-            ok: matches!(status.state, State::Ready(_)),
-            required: true,
-            message: match &status.last_exit {
-                Some(last) => {
-                    format!("{}, {restarts} restarts, the last because it {last}", status.state.name())
-                }
-                None => status.state.name().to_owned(),
-            },
-        };
-        let login = status.state.handle().map(|link| match &link.login {
-            Login::NotNeeded => (true, "the provider needs no Codex login".to_owned()),
-            Login::SignedIn(kind) => (true, format!("signed in with {kind}")),
-            Login::Missing => (false, "nobody is signed in: run `portcullis login`".to_owned()),
-        });
-        let (ok, message) =
-            login.unwrap_or_else(|| (false, "not known while the worker is not ready".to_owned()));
-        Readiness::of(vec![worker, Condition { name: "login", ok, required: true, message }, version])
+        Condition { name: "login", ok, required: true, message }
     }
 
-    fn workers(&self) -> Vec<WorkerReport> {
-        vec![report(&self.supervisor)]
+    /// As its operator may see it.
+    pub(crate) fn report(&self) -> WorkerReport {
+        report(&self.supervisor)
     }
 
     /// Runs all steps in any case: a caller that goes away in the middle must not leave a thread behind. The turn
     /// that nobody takes is dropped, and so interrupted.
-    async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
+    pub(crate) async fn start_turn(&self, request: Arc<TurnRequest>) -> Result<Turn, NotStarted> {
         let link = self.link()?;
         to_its_end(&self.starting, start_turn(self.kind, self.hands.clone(), link, request)).await
     }
@@ -198,24 +182,29 @@ async fn start_turn(
     kind: Kind,
     maker: Option<Arc<HandsMaker>>,
     link: Arc<Link>,
-    request: TurnRequest,
-) -> Result<Turn, AgentError> {
-    let full = |_full| AgentError::new(ErrorKind::Busy { retry_after: None });
-    let in_worker = Arc::clone(&link.places).try_acquire_owned().map_err(full)?;
-    let TurnRequest { request, principal, profile, history, tools, options, place, .. } = request;
-    let place = HeldPlaces { _in_worker: in_worker, _among_all: place };
+    request: Arc<TurnRequest>,
+) -> Result<Turn, NotStarted> {
+    let in_worker = link.take_place()?;
+    if link.drains_since().is_some() {
+        // Since it was chosen.
+        return Err(NotStarted { error: ErrorKind::WorkerLost.into(), again: true });
+    }
+    let TurnRequest { request, principal, profile, history, tools, options, place, .. } = &*request;
+    let place = HeldPlaces { _in_worker: in_worker, _among_all: place.clone() };
     if profile.has_hands() != (kind == Kind::Hands) {
-        return Err(AgentError::new(ErrorKind::Internal).because("the profile belongs to another worker"));
+        return Err(AgentError::new(ErrorKind::Internal)
+            .because("the profile belongs to another worker")
+            .into());
     }
     let hands = match maker {
-        Some(maker) => Some(maker.take(&request, &principal, profile).await?),
+        Some(maker) => Some(maker.take(request, principal, *profile).await?),
         None => None,
     };
-    let Replay { injected, input } = replay(&history);
+    let Replay { injected, input } = replay(history);
     let state = TurnState::new(tools.iter().map(|tool| tool.name.clone()));
 
     let mut config = serde_json::Map::new();
-    if let Some(verbosity) = options.verbosity {
+    if let Some(verbosity) = options.verbosity.clone() {
         config.insert("model_verbosity".to_owned(), Value::String(verbosity));
     }
     let (approval_policy, approvals_reviewer) =
@@ -241,17 +230,17 @@ async fn start_turn(
         experimental_raw_events: true,
         // With hands the model needs Codex's instructions, without them it gets none.
         base_instructions: hands.is_none().then(String::new),
-        dynamic_tools: dynamic_tools(tools),
+        dynamic_tools: dynamic_tools(tools.clone()),
         model: options.model.to_string(),
-        service_tier: options.service_tier,
+        service_tier: options.service_tier.clone(),
         config,
     };
     let turn = TurnStartParams {
         thread_id: String::new(),
         input,
-        effort: options.effort,
+        effort: options.effort.clone(),
         summary: summary_word(options.summary),
-        output_schema: options.output_schema,
+        output_schema: options.output_schema.clone(),
     };
     run(link, NewTurn { place, state, thread, injected, turn, hands }).await
 }

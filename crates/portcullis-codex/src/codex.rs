@@ -1,6 +1,6 @@
-//! [`Agent`] over Codex: the brain of the profile `chat`, and another one with hands for `read` and `work`.
+//! [`Agent`] over Codex: brains for the profile `chat`, and others with hands for `read` and `work`.
 //!
-//! They are two processes with two configurations, because what the model of a chat receives must hold nothing of
+//! They are two pools with two configurations, because what the model of a chat receives must hold nothing of
 //! Codex's tools. The second is started when the first turn needs it, or when [`Codex::warm`] says that one will.
 
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use portcullis_agent::{
-    Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, Turn, TurnRequest, WorkerFact,
-    WorkerReport, WorkerWitness,
+    Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, Turn, TurnRequest, WorkerReport,
+    WorkerWitness,
 };
 use portcullis_workspaces::Workspaces;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::app_server::AppServer;
 use crate::binary::CodexBinary;
 use crate::cells::Confinement;
 use crate::hands::{HandsMaker, HandsSettings};
+use crate::pool::{Pool, WorkersSettings};
 use crate::provider::Provider;
 
 /// How Codex is run.
@@ -40,6 +40,8 @@ pub struct Settings {
     pub models: Vec<String>,
     /// How many turns may run at once in a worker.
     pub turns: usize,
+    /// How many workers there are of each kind, and when they are replaced.
+    pub workers: WorkersSettings,
     /// How long a worker that is asked to stop may take, before its group is killed.
     pub stop_grace: Duration,
     /// How workers are confined.
@@ -51,22 +53,22 @@ pub struct Settings {
 /// An agent over Codex.
 pub struct Codex {
     settings: Settings,
-    chat: Arc<AppServer>,
+    chat: Arc<Pool>,
     handed: OnceCell<Handed>,
     witness: Arc<dyn WorkerWitness>,
-    /// Looks after the worker for chats.
+    /// Looks after the workers for chats.
     _watcher: AbortOnDropHandle<()>,
 }
 
-/// The brain with hands.
+/// The brains with hands.
 struct Handed {
-    server: Arc<AppServer>,
+    pool: Arc<Pool>,
     maker: Arc<HandsMaker>,
     /// Looks after both.
     _watcher: AbortOnDropHandle<()>,
 }
 
-/// How long a turn waits for the brain with hands to start, when it is the first one.
+/// How long a turn waits for a brain with hands to start, when it is the first one.
 const FIRST_START: Duration = Duration::from_secs(20);
 /// How often hands that wait are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -74,14 +76,13 @@ const SWEEP: Duration = Duration::from_secs(5);
 const CLEAN: Duration = Duration::from_hours(1);
 
 impl Codex {
-    /// Starts the worker for chats; it becomes ready in its own time.
+    /// Starts the workers for chats; they become ready in their own time.
     pub fn start(settings: Settings, witness: Arc<dyn WorkerWitness>) -> Self {
-        let chat = Arc::new(AppServer::start("codex-1", &settings, None));
-        tell(&*witness, "codex-1", &settings.confinement);
+        let chat = Arc::new(Pool::start("codex", settings.clone(), None, Arc::clone(&witness)));
         let of_watcher = Arc::clone(&chat);
         let workspaces = settings.hands.as_ref().map(|hands| Arc::clone(&hands.workspaces));
         let watcher = look_after(async move {
-            tokio::join!(of_watcher.watch(), keep_clean(workspaces));
+            tokio::join!(of_watcher.keep(), keep_clean(workspaces));
         });
         Self { settings, chat, handed: OnceCell::new(), witness, _watcher: watcher }
     }
@@ -91,19 +92,24 @@ impl Codex {
         self.handed().await.map(drop)
     }
 
-    /// Waits until the worker for chats is ready, at most so long.
+    /// Waits until a worker for chats is ready, at most so long.
     pub async fn ready(&self, within: Duration) -> bool {
         self.chat.ready(within).await
     }
 
-    /// The process id of the worker for chats, while it runs.
-    pub fn worker_pid(&self) -> Option<u32> {
-        self.chat.worker_pid()
+    /// The process ids of the workers for chats, while they run.
+    pub fn worker_pids(&self) -> Vec<u32> {
+        self.chat.pids()
     }
 
-    /// The process id of the brain with hands, while it runs.
+    /// The process id of the first worker for chats, while it runs.
+    pub fn worker_pid(&self) -> Option<u32> {
+        self.worker_pids().first().copied()
+    }
+
+    /// The process id of the first brain with hands, while it runs.
     pub fn handed_pid(&self) -> Option<u32> {
-        self.handed.get().and_then(|handed| handed.server.worker_pid())
+        self.handed.get().and_then(|handed| handed.pool.pids().first().copied())
     }
 
     /// Ends the workers: TERM to their groups, grace, KILL. Running turns fail.
@@ -111,9 +117,9 @@ impl Codex {
         let Self { chat, handed, _watcher: watcher, .. } = self;
         drop(watcher);
         let handed = async {
-            if let Some(Handed { server, maker, _watcher: watcher }) = handed.into_inner() {
+            if let Some(Handed { pool, maker, _watcher: watcher }) = handed.into_inner() {
                 drop(watcher);
-                server.shutdown().await;
+                pool.shutdown().await;
                 maker.shutdown().await;
             }
         };
@@ -129,10 +135,9 @@ impl Codex {
         let start = async || {
             let maker = HandsMaker::start(cells.clone(), self.settings.binary.clone(), hands.clone()).await;
             let maker = maker.map_err(|error| AgentError::new(ErrorKind::NoHands).because(error))?;
-            let server =
-                Arc::new(AppServer::start("codex-hands-1", &self.settings, Some(Arc::clone(&maker))));
-            tell(&*self.witness, "codex-hands-1", &self.settings.confinement);
-            let (of_watcher, of_sweeper) = (Arc::clone(&server), Arc::downgrade(&maker));
+            let (hands, witness) = (Some(Arc::clone(&maker)), Arc::clone(&self.witness));
+            let pool = Arc::new(Pool::start("codex-hands", self.settings.clone(), hands, witness));
+            let (of_watcher, of_sweeper) = (Arc::clone(&pool), Arc::downgrade(&maker));
             let watcher = look_after(async move {
                 let sweep = async {
                     loop {
@@ -141,9 +146,9 @@ impl Codex {
                         maker.sweep(Instant::now());
                     }
                 };
-                tokio::join!(of_watcher.watch(), sweep);
+                tokio::join!(of_watcher.keep(), sweep);
             });
-            Ok(Handed { server, maker, _watcher: watcher })
+            Ok(Handed { pool, maker, _watcher: watcher })
         };
         self.handed.get_or_try_init(start).await
     }
@@ -155,7 +160,7 @@ impl Codex {
             (Confinement::Off, _) => (false, "none: workers are not confined".to_owned()),
             (Confinement::Cells(_), None) => (true, "made when a turn needs them".to_owned()),
             (Confinement::Cells(_), Some(handed)) => {
-                let worker = handed.server.readiness().await;
+                let worker = handed.pool.readiness().await;
                 let message = worker.conditions.into_iter().find(|condition| condition.name == "worker");
                 (worker.ready, message.map(|worker| worker.message).unwrap_or_default())
             }
@@ -190,15 +195,6 @@ fn look_after(work: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHan
     AbortOnDropHandle::new(tokio::task::spawn(work))
 }
 
-/// Writes down that a worker is kept running, and how it is confined.
-fn tell(witness: &dyn WorkerWitness, worker: &str, confinement: &Confinement) {
-    let level = match confinement {
-        Confinement::Cells(cells) => format!("{:?}", cells.level).to_lowercase(),
-        Confinement::Off => "off".to_owned(),
-    };
-    witness.saw(WorkerFact::Started { worker: worker.to_owned(), profile: None, level });
-}
-
 impl std::fmt::Debug for Codex {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Codex").field("settings", &self.settings).finish_non_exhaustive()
@@ -222,7 +218,7 @@ impl Agent for Codex {
     }
 
     fn workers(&self) -> Vec<WorkerReport> {
-        let handed = self.handed.get().map(|handed| handed.server.workers());
+        let handed = self.handed.get().map(|handed| handed.pool.workers());
         self.chat.workers().into_iter().chain(handed.into_iter().flatten()).collect()
     }
 
@@ -231,7 +227,7 @@ impl Agent for Codex {
             return self.chat.start_turn(request).await;
         }
         let handed = self.handed().await?;
-        handed.server.ready(FIRST_START).await;
-        handed.server.start_turn(request).await
+        handed.pool.ready(FIRST_START).await;
+        handed.pool.start_turn(request).await
     }
 }

@@ -190,7 +190,7 @@ impl Connection {
 }
 
 /// Half to all of a duration, so that those who wait do not all come back at once.
-fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or(u32::MAX);
     pause.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
 }

@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use portcullis_supervisor::{ConnectError, Connected, Launch, LaunchError, Role};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::Semaphore;
 use toml::Table;
 
 use crate::binary::CodexBinary;
@@ -98,8 +97,7 @@ impl Role for ImageWorker {
         let login = known_login(&connection).await.map_err(ConnectError::new)?;
         let models = models(&connection).await.map_err(ConnectError::new)?;
         let cwd = self.dir.join("cwd");
-        let places = Arc::new(Semaphore::new(self.turns));
-        let link = Link { connection, router, models, login, login_changed, cwd, places };
+        let link = Link::new(connection, router, models, (login, login_changed), cwd, self.turns);
         Ok(Connected { handle: Arc::new(link), closed })
     }
 }

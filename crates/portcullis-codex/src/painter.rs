@@ -209,8 +209,7 @@ async fn start_turn(
     request: TurnRequest,
     drawing: Arc<Drawing>,
 ) -> Result<Turn, AgentError> {
-    let full = |_full| AgentError::new(ErrorKind::Busy { retry_after: None });
-    let in_worker = Arc::clone(&link.places).try_acquire_owned().map_err(full)?;
+    let in_worker = link.take_place()?;
     let place = HeldPlaces { _in_worker: in_worker, _among_all: request.place };
     let picture = request.picture.ok_or_else(|| {
         AgentError::new(ErrorKind::Internal).because("a turn of words was given to who only draws")
@@ -252,7 +251,9 @@ async fn start_turn(
         output_schema: None,
     };
     let state = TurnState::drawing(PictureState::new(files.paths().to_vec()));
-    let turn = run(link, NewTurn { place, state, thread, injected: Vec::new(), turn, hands: None }).await?;
+    let turn = run(link, NewTurn { place, state, thread, injected: Vec::new(), turn, hands: None })
+        .await
+        .map_err(|not_started| not_started.error)?;
     Ok(turn.map_source(|inner| WithFiles { inner, _files: files }))
 }
 

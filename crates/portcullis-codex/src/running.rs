@@ -41,8 +41,21 @@ pub(crate) struct NewTurn {
     pub(crate) hands: Option<HandsInUse>,
 }
 
+/// A turn that did not begin.
+pub(crate) struct NotStarted {
+    pub(crate) error: AgentError,
+    /// Nothing of it can have run, and it may begin elsewhere or later.
+    pub(crate) again: bool,
+}
+
+impl From<AgentError> for NotStarted {
+    fn from(error: AgentError) -> Self {
+        Self { error, again: false }
+    }
+}
+
 /// Begins a turn: a thread, its history, the turn.
-pub(crate) async fn run(link: Arc<Link>, new: NewTurn) -> Result<Turn, AgentError> {
+pub(crate) async fn run(link: Arc<Link>, new: NewTurn) -> Result<Turn, NotStarted> {
     if let Some(hands) = &new.hands {
         link.connection.call(&hands.introduction(), CALL_DEADLINE).await.map_err(refused_start)?;
     }
@@ -76,7 +89,13 @@ pub(crate) async fn run(link: Arc<Link>, new: NewTurn) -> Result<Turn, AgentErro
 
 /// What it means when Codex does not start a turn. An invalid request (-32600, -32602) is the caller's: a tool's
 /// name or schema that Codex does not take.
-fn refused_start(error: CallError) -> AgentError {
+fn refused_start(error: CallError) -> NotStarted {
+    // Not when it is late: Codex may have begun it.
+    let again = match &error {
+        CallError::Gone { .. } => true,
+        CallError::Refused { error, .. } => error.code == RpcError::OVERLOADED,
+        CallError::Late { .. } | CallError::Shape { .. } => false,
+    };
     let kind = match &error {
         CallError::Refused { error, .. } => match error.code {
             -32600 | -32602 => ErrorKind::InvalidInput(RequestFault {
@@ -89,7 +108,7 @@ fn refused_start(error: CallError) -> AgentError {
         CallError::Late { .. } | CallError::Gone { .. } => ErrorKind::WorkerLost,
         CallError::Shape { .. } => ErrorKind::Internal,
     };
-    AgentError::new(kind).because(error)
+    NotStarted { error: AgentError::new(kind).because(error), again }
 }
 
 /// A thread that the router knows. Dropping it stops its turn, or gives the thread back if none was started.

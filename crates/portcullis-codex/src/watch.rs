@@ -1,8 +1,7 @@
-//! A brain that works though nobody asked it to, or that has grown too large, is replaced.
+//! A brain that works though nobody asked it to is replaced.
 //!
 //! Code that a model wrote can not run in a brain, but Codex itself has left things behind there: programs for its V8 host
-//! burned a core after their turn, threads stay in memory for a while (measured on 0.169.0). It is looked at while no turn
-//! runs, so replacing it fails nobody.
+//! burned a core after their turn (measured on 0.169.0).
 
 use std::time::Duration;
 
@@ -12,8 +11,6 @@ use portcullis_confine::tree;
 pub(crate) const EVERY: Duration = Duration::from_secs(2);
 /// The share of a core that an idle brain may use.
 const IDLE_SHARE: f64 = 0.5;
-/// The most memory that an idle brain may hold, in bytes.
-const IDLE_MEMORY: u64 = 1 << 30;
 /// Looks in a row that must agree.
 const PATIENCE: u32 = 3;
 
@@ -37,19 +34,16 @@ impl Watch {
     pub(crate) fn look(
         &mut self,
         pid: u32,
-        used: Used,
+        cpu: Duration,
         idle: bool,
         elapsed: Duration,
     ) -> Option<&'static str> {
-        let before = self.last.replace((pid, used.cpu)).filter(|(before, _)| *before == pid);
+        let before = self.last.replace((pid, cpu)).filter(|(before, _)| *before == pid);
         let Some((_, before)) = before.filter(|_| idle) else {
             self.busy = 0;
             return None;
         };
-        if used.memory > IDLE_MEMORY {
-            return Some("it holds too much memory");
-        }
-        let share = used.cpu.saturating_sub(before).as_secs_f64() / elapsed.as_secs_f64().max(0.001);
+        let share = cpu.saturating_sub(before).as_secs_f64() / elapsed.as_secs_f64().max(0.001);
         self.busy = if share > IDLE_SHARE { self.busy + 1 } else { 0 };
         (self.busy >= PATIENCE).then_some("it works though no turn runs")
     }
@@ -91,16 +85,13 @@ mod tests {
         let mut cpu = Duration::ZERO;
         let mut look = |worked: u64, idle: bool| {
             cpu += Duration::from_millis(worked);
-            watch.look(7, Used { cpu, memory: 1 }, idle, EVERY)
+            watch.look(7, cpu, idle, EVERY)
         };
         // While turns run it may work as much as it likes, and after them for a little.
         assert_eq!([look(2000, false), look(2000, false), look(1500, true), look(1500, true)], [None; 4]);
         assert_eq!([look(100, true), look(1500, true), look(1500, true)], [None; 3]);
         assert_eq!(look(1500, true), Some("it works though no turn runs"));
-        let large = Used { cpu, memory: IDLE_MEMORY + 1 };
-        assert_eq!(watch.look(7, large, false, EVERY), None);
-        assert_eq!(watch.look(7, large, true, EVERY), Some("it holds too much memory"));
-        assert_eq!(watch.look(8, large, true, EVERY), None, "another one is not known yet");
+        assert_eq!(watch.look(8, cpu * 2, true, EVERY), None, "another one is not known yet");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What the supervisor needs to know of a Codex worker: how its home is made, how it is started, how hands
 //! are shaken.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
-use portcullis_agent::{Model, WorkerReport};
+use portcullis_agent::{AgentError, ErrorKind, Model, WorkerReport};
 use portcullis_app_server_protocol::{
     Account, AccountReadParams, ClientInfo, InitializeCapabilities, InitializeParams, ModelListParams,
     Notification,
@@ -17,7 +18,8 @@ use portcullis_supervisor::{
 };
 use secrecy::ExposeSecret as _;
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::binary::CodexBinary;
 use crate::cells::{BrainNeeds, Confinement};
@@ -65,7 +67,67 @@ pub(crate) struct Link {
     /// The directory that threads believe to be in.
     pub(crate) cwd: Utf8PathBuf,
     /// One place per turn; given back when the app-server says that the turn is over.
-    pub(crate) places: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    /// How many places there are.
+    of_places: usize,
+    /// How many turns were begun.
+    begun: AtomicU64,
+    /// Since when it gets no more turns.
+    drains: OnceLock<Instant>,
+}
+
+impl Link {
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        router: Arc<Router>,
+        models: Vec<Model>,
+        (login, login_changed): (Login, Option<SystemTime>),
+        cwd: Utf8PathBuf,
+        turns: usize,
+    ) -> Self {
+        let places = Arc::new(Semaphore::new(turns));
+        let (begun, drains) = (AtomicU64::new(0), OnceLock::new());
+        Self {
+            connection,
+            router,
+            models,
+            login,
+            login_changed,
+            cwd,
+            places,
+            of_places: turns,
+            begun,
+            drains,
+        }
+    }
+
+    /// A place for one more turn, if there is one.
+    pub(crate) fn take_place(&self) -> Result<OwnedSemaphorePermit, AgentError> {
+        let full = |_full| AgentError::new(ErrorKind::Busy { retry_after: None });
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(full)?;
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Ok(place)
+    }
+
+    /// How many turns hold a place.
+    pub(crate) fn turns(&self) -> usize {
+        self.of_places - self.places.available_permits()
+    }
+
+    /// How many turns were begun.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// No more turns from now on; says whether that is new.
+    pub(crate) fn drain(&self) -> bool {
+        self.drains.set(Instant::now()).is_ok()
+    }
+
+    /// For how long it has had no more turns.
+    pub(crate) fn drains_since(&self) -> Option<Duration> {
+        self.drains.get().map(Instant::elapsed)
+    }
 }
 
 /// Who is signed in, as the worker said when it started.
@@ -173,8 +235,7 @@ impl Role for Worker {
         let login = known_login(&connection).await.map_err(ConnectError::new)?;
         let models = models(&connection).await.map_err(ConnectError::new)?;
         let cwd = self.dir.join("cwd");
-        let places = Arc::new(Semaphore::new(self.turns));
-        let link = Link { connection, router, models, login, login_changed, cwd, places };
+        let link = Link::new(connection, router, models, (login, login_changed), cwd, self.turns);
         Ok(Connected { handle: Arc::new(link), closed })
     }
 }
@@ -184,7 +245,10 @@ pub(crate) fn report(supervisor: &Supervisor<Arc<Link>>) -> WorkerReport {
     let status = supervisor.status().borrow().clone();
     WorkerReport {
         name: supervisor.name().to_owned(),
-        state: status.state.name(),
+        state: match status.state.handle() {
+            Some(link) if link.drains_since().is_some() => "draining",
+            _ => status.state.name(),
+        },
         age: status.since.map(|since| since.elapsed()),
         turns: status.state.handle().map_or(0, |link| link.router.running()),
         resident_bytes: status.pid.and_then(resident_bytes),

@@ -27,8 +27,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use portcullis_access::{KeyStore, Keys};
 use portcullis_agent::{
-    Admission, AdmissionLimits, Agent, Approvals, Breaker, BreakerLimits, Budget, Deadline, Record, TurnBoard,
-    TurnBounds, Watched,
+    Admission, AdmissionLimits, Agent, Approvals, Breaker, BreakerLimits, Budget, Deadline, Record,
+    TurnBoard, TurnBounds, Watched,
 };
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::{Codex, Painter};

@@ -1,8 +1,10 @@
 //! What must survive: clients side by side, workers that die, memory over many requests.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portcullis_agent::{Agent as _, BreakerLimits};
+use portcullis_codex::{Lifespan, WorkersSettings};
 use portcullis_lab::Answer;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -239,5 +241,78 @@ async fn a_provider_that_fails_turn_after_turn_is_given_a_rest() {
     eventually("somebody may try", async || gate.ask(&question("Hi")).await.0 == 200).await;
     assert_eq!(provider().await, json!(true));
     assert!(open().await.contains("portcullis_provider_circuit_open 0\n"));
+    gate.finish().await;
+}
+
+fn workers(count: usize, turns: u64) -> Options {
+    let default = Options::default();
+    let life = Lifespan { turns, ..default.workers.life };
+    Options { workers: WorkersSettings { count, spares: 0, life }, ..default }
+}
+
+/// With two workers a kill ends the turns of one; the others go on, and new ones do not notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_fails_its_turns_and_no_others() {
+    let gate = TestGate::with(workers(2, 1_000_000)).await;
+    eventually("both are ready", async || gate.agent.workers().iter().all(|worker| worker.state == "ready"))
+        .await;
+    gate.model.respond_with(|request| match request.last_user_text() {
+        Some("Slowly") => {
+            Answer::text(["Half ", "whole"]).first_after(Duration::ZERO).every(Duration::from_secs(3))
+        }
+        _ => Answer::text(["Whole"]),
+    });
+    let mut body = question("Slowly");
+    body["stream"] = json!(true);
+    // Two streams, one in each worker.
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut stream = gate.post(&body).send().await.unwrap();
+        assert!(!stream.chunk().await.unwrap().unwrap().is_empty());
+        streams.push(stream);
+    }
+    assert_eq!(gate.agent.workers().iter().map(|worker| worker.turns).collect::<Vec<_>>(), [1, 1]);
+    let pid = gate.agent.worker_pid().unwrap();
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+    let killed = std::time::Instant::now();
+    assert_eq!(gate.ask(&question("Hi")).await.0, 200, "a new turn goes to the other worker");
+    assert!(killed.elapsed() < Duration::from_secs(1), "a new turn waited {:?}", killed.elapsed());
+    let lost = async |stream: reqwest::Response| {
+        let text = stream.text().await.unwrap();
+        assert!(text.contains("\"code\":\"worker_lost\"") || text.ends_with("data: [DONE]\n\n"), "{text}");
+        (text.contains("worker_lost"), killed.elapsed())
+    };
+    let second = streams.pop().unwrap();
+    let (first, second) = tokio::join!(lost(streams.pop().unwrap()), lost(second));
+    assert_ne!(first.0, second.0, "one of the two is lost");
+    let lost = if first.0 { first.1 } else { second.1 };
+    assert!(lost < Duration::from_secs(1), "the client waited {lost:?}");
+    gate.finish().await;
+}
+
+/// A worker that has run as many turns as it may is replaced, while a turn goes on in it and others begin.
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_are_replaced_without_a_failed_request() {
+    let gate = TestGate::with(workers(1, 3)).await;
+    gate.model.respond_with(|request| match request.last_user_text() {
+        Some("Slowly") => Answer::text(["Half ", "whole"]).every(Duration::from_secs(6)),
+        _ => Answer::text(["Whole"]),
+    });
+    let first = gate.agent.worker_pid().unwrap();
+    let mut body = question("Slowly");
+    body["stream"] = json!(true);
+    let slow = gate.post(&body).send().await.unwrap();
+    let mut names = BTreeSet::new();
+    eventually("the first worker is replaced and serves again", async || {
+        assert_eq!(gate.ask(&question("Hi")).await.0, 200);
+        let workers = gate.agent.workers();
+        names.extend(workers.iter().map(|worker| (worker.name.clone(), worker.state)));
+        workers[0].state == "ready" && gate.agent.worker_pid() != Some(first)
+    })
+    .await;
+    assert!(slow.text().await.unwrap().ends_with("data: [DONE]\n\n"), "a turn was cut off");
+    for seen in [("codex-1", "draining"), ("codex-2", "ready")] {
+        assert!(names.contains(&(seen.0.to_owned(), seen.1)), "{seen:?} is not among {names:?}");
+    }
     gate.finish().await;
 }

@@ -11,8 +11,8 @@ use portcullis_agent::{
 };
 use portcullis_audit::Audit;
 use portcullis_codex::{
-    Codex, CodexBinary, Confinement, CustomProvider, MOST_REFERENCES, Painter, PainterSettings, Provider,
-    Settings as CodexSettings,
+    Codex, CodexBinary, Confinement, CustomProvider, Lifespan, MOST_REFERENCES, Painter, PainterSettings,
+    Provider, Settings as CodexSettings, WorkersSettings,
 };
 use portcullis_http::{
     Alias, Backend, Bookkeeper, Entrance, Gateway, Keep, Metrics, Parking, PictureSettings, Pictures,
@@ -52,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) body_limit: usize,
     pub(crate) sampling: chat::Sampling,
     pub(crate) turns: usize,
+    /// How many workers there are, and when they are replaced.
+    pub(crate) workers: WorkersSettings,
     pub(crate) parking: Parking,
     /// What a gateway remembers; given to another one, it survives.
     pub(crate) kept: Arc<Memory>,
@@ -92,6 +94,16 @@ impl Default for Options {
             body_limit: 1024 * 1024,
             sampling: chat::Sampling::Ignore,
             turns: 64,
+            workers: WorkersSettings {
+                count: 1,
+                spares: 0,
+                life: Lifespan {
+                    turns: 1_000_000,
+                    age: Duration::from_hours(1),
+                    memory: 1 << 30,
+                    drain: Duration::from_mins(1),
+                },
+            },
             kept: Arc::new(Memory::new(1 << 30)),
             parking: Parking { most: 4, wait: Duration::from_mins(1) },
             stream_retries: 0,
@@ -141,6 +153,7 @@ impl TestGate {
                 model: "gpt-5.5".to_owned(),
                 models: vec!["gpt-5.5".to_owned(), "house-model".to_owned()],
                 turns: options.turns,
+                workers: options.workers,
                 stop_grace: Duration::from_secs(2),
                 // How cells hold is another suite; this one is about what goes over the wires.
                 confinement: Confinement::Off,
@@ -259,9 +272,9 @@ impl TestGate {
     pub(crate) async fn finish(self) {
         self.stop.cancel();
         self.served.await.unwrap().unwrap();
-        let pid = self.agent.worker_pid();
+        let pids = self.agent.worker_pids();
         Arc::into_inner(self.agent).expect("nobody else holds the agent").shutdown().await;
-        if let Some(pid) = pid {
+        for pid in pids {
             assert!(!Utf8Path::new(&format!("/proc/{pid}")).exists(), "the worker {pid} is still there");
         }
         if let Some(painter) = self.painter {

@@ -11,7 +11,7 @@ use super::provider::provider;
 use super::reader::Reader;
 use super::{
     Alias, Approvals, Audit, Codex, Config, Confine, Dashboard, Hands, Http, ImageBackend, Images, Limits,
-    Log, OpenAi, Origin, Place, Problem, State, Store, Turn, Workspaces,
+    Log, OpenAi, Origin, Place, Problem, State, Store, Turn, Workers, Workspaces,
 };
 
 /// Whether rules between keys are checked.
@@ -51,6 +51,13 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
             parked: reader.value("turn.parked"),
             steps: reader.value("turn.steps"),
             tokens: reader.value("turn.tokens"),
+        },
+        workers: Workers {
+            count: reader.value("workers.count"),
+            spares: reader.value("workers.spares"),
+            max_turns: reader.value("workers.max_turns"),
+            max_age: reader.value("workers.max_age"),
+            memory: reader.value("workers.memory"),
         },
         confine: Confine {
             level: reader.value("confine.level"),

@@ -133,6 +133,27 @@ pub(super) static KEYS: &[Key] = &[
         "How many tokens a turn with hands may take, read and written.",
     ),
     key(
+        "workers.count",
+        "count",
+        Text("1"),
+        "How many Codex processes serve, for turns without hands and, once there is one, with hands. One serves two cores; more \
+         are so that fewer turns die with one.",
+    ),
+    key(
+        "workers.spares",
+        "whole number",
+        Text("0"),
+        "How many more run and wait, to serve at once when another one does not. Each takes some 80 MiB.",
+    ),
+    key(
+        "workers.max_turns",
+        "count",
+        Text("2000"),
+        "After so many turns a worker is replaced: another one serves first, and it ends when its turns have.",
+    ),
+    key("workers.max_age", "duration", Text("1d"), "At this age it is replaced."),
+    key("workers.memory", "size", Text("1GiB"), "Above so much memory it is replaced."),
+    key(
         "confine.level",
         "`best`, `namespaces`, `landlock`, `bare` or `off`",
         Text("best"),

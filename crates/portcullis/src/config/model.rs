@@ -24,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) codex: Codex,
     pub(crate) provider: Provider,
     pub(crate) turn: Turn,
+    pub(crate) workers: Workers,
     pub(crate) confine: Confine,
     pub(crate) hands: Hands,
     pub(crate) workspaces: Workspaces,
@@ -158,6 +159,19 @@ pub(crate) struct Hands {
 /// Absolute paths.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Paths(pub(crate) Vec<Utf8PathBuf>);
+
+/// `[workers]`: the processes that run turns, and when they are replaced.
+#[derive(Clone, Debug)]
+pub(crate) struct Workers {
+    /// Of each kind.
+    pub(crate) count: NonZeroUsize,
+    /// Of each kind.
+    pub(crate) spares: u64,
+    pub(crate) max_turns: NonZeroUsize,
+    pub(crate) max_age: Duration,
+    /// With everything below it.
+    pub(crate) memory: ByteSize,
+}
 
 /// `[workspaces]`: a directory for each API key.
 #[derive(Clone, Debug)]

@@ -65,6 +65,11 @@ fn defaults() {
     turn.parked = "5m"                                     # default
     turn.steps = 200                                       # default
     turn.tokens = 1000000                                  # default
+    workers.count = 1                                      # default
+    workers.spares = 0                                     # default
+    workers.max_turns = 2000                               # default
+    workers.max_age = "1d"                                 # default
+    workers.memory = "1GiB"                                # default
     confine.level = "best"                                 # default
     confine.first_uid = 58000                              # default
     hands.processes = 256                                  # default
@@ -87,6 +92,8 @@ fn defaults() {
     # limits.work_turns is not set
     limits.queue = 256                                     # default
     limits.queue_wait = "30s"                              # default
+    breaker.failures = 5                                   # default
+    breaker.wait = "10s"                                   # default
     # store.url is not set
     store.keep = "30d"                                     # default
     store.size = "1GiB"                                    # default
@@ -172,6 +179,11 @@ codex = { model = "mine" }
     turn.parked = "5m"                              # default
     turn.steps = 200                                # default
     turn.tokens = 1000000                           # default
+    workers.count = 1                               # default
+    workers.spares = 0                              # default
+    workers.max_turns = 2000                        # default
+    workers.max_age = "1d"                          # default
+    workers.memory = "1GiB"                         # default
     confine.level = "best"                          # default
     confine.first_uid = 58000                       # default
     hands.processes = 256                           # default
@@ -194,6 +206,8 @@ codex = { model = "mine" }
     # limits.work_turns is not set
     limits.queue = 256                              # default
     limits.queue_wait = "30s"                       # default
+    breaker.failures = 5                            # default
+    breaker.wait = "10s"                            # default
     # store.url is not set
     store.keep = "30d"                              # default
     store.size = "1GiB"                             # default
@@ -331,7 +345,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
     assert_snapshot!(errors(file, &[], &[]), @r#"
     the configuration has 26 problems
       DIR/portcullis.toml:1:1: `colour` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `workers`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
       DIR/portcullis.toml:3:1: `http.bindd` is not known
         did you mean `bind`?
         known in `http`: `bind`, `hosts`, `origins`, `connections`, `drain`
@@ -339,7 +353,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
         expected an IP address and a port, such as `127.0.0.1:8320` or `[::1]:8320`
       DIR/portcullis.toml:5:2: `htpp` is not known
         did you mean `http`?
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `workers`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
       DIR/portcullis.toml:8:7: `state.dir` cannot be "~/portcullis"
         expected a path; `~` and variables are not expanded
       DIR/portcullis.toml:10:9: `codex.model` cannot be `5`
@@ -406,7 +420,7 @@ fn mistakes_in_the_environment_and_in_flags() {
     assert_snapshot!(errors("", &env, &flags), @r#"
     the configuration has 10 problems
       environment variable PORTCULLIS__: `""` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `workers`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
       environment variable PORTCULLIS__HTTP: `http` cannot be "127.0.0.1:1", it is a table
         with `bind`, `hosts`, `origins`, `connections`, `drain`
       environment variable PORTCULLIS__HTTP__BINDD: `http.bindd` is not known

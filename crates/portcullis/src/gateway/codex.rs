@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
-use portcullis_codex::{CodexBinary, Confinement, HandsSettings, PINNED_VERSION, Provider, Settings};
+use portcullis_codex::{
+    CodexBinary, Confinement, HandsSettings, Lifespan, PINNED_VERSION, Provider, Settings, WorkersSettings,
+};
 use std::time::Duration;
 
 use super::state::StateDir;
@@ -11,6 +13,9 @@ use crate::environment::Environment;
 
 /// From asking the worker to end to killing its group.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// More would be a mistake in the configuration.
+const MOST_SPARES: usize = 64;
 
 /// The configured program, or the first `codex` on the PATH.
 pub(crate) async fn find(
@@ -56,6 +61,17 @@ pub(super) fn settings(
         model: config.codex.model.clone(),
         models,
         turns: config.limits.turns.get(),
+        workers: WorkersSettings {
+            count: config.workers.count.get(),
+            spares: usize::try_from(config.workers.spares).unwrap_or(usize::MAX).min(MOST_SPARES),
+            life: Lifespan {
+                turns: config.workers.max_turns.get() as u64,
+                age: config.workers.max_age,
+                memory: config.workers.memory.bytes(),
+                // The longest that one turn takes, with one wait for its caller's tools.
+                drain: config.turn.deadline + config.turn.parked,
+            },
+        },
         stop_grace: STOP_GRACE,
         confinement,
         hands,

@@ -66,7 +66,7 @@ fn status_tells_whether_a_gateway_is_ready() {
         "{told:?}"
     );
     for expected in [
-        "  ok       worker         ready\n",
+        "  ok       worker         codex-1 is ready\n",
         "  ok       audit          ",
         "  weakened the gateway listens on 0.0.0.0",
     ] {

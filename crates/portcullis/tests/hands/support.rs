@@ -14,8 +14,8 @@ use portcullis_agent::{
 };
 use portcullis_audit::Audit;
 use portcullis_codex::{
-    Cells, Codex, CodexBinary, Confinement, CustomProvider, HandsBounds, HandsSettings, Provider, Settings,
-    Users,
+    Cells, Codex, CodexBinary, Confinement, CustomProvider, HandsBounds, HandsSettings, Lifespan, Provider,
+    Settings, Users, WorkersSettings,
 };
 use portcullis_confine::{Level, User};
 use portcullis_lab::{Answer, ModelServer, ToolCall};
@@ -103,6 +103,16 @@ impl Bench {
                 model: "gpt-5.5".to_owned(),
                 models: vec!["gpt-5.5".to_owned()],
                 turns: 8,
+                workers: WorkersSettings {
+                    count: 1,
+                    spares: 0,
+                    life: Lifespan {
+                        turns: 1000,
+                        age: Duration::from_hours(1),
+                        memory: 1 << 30,
+                        drain: Duration::from_mins(1),
+                    },
+                },
                 stop_grace: Duration::from_secs(2),
                 confinement: Confinement::Cells(Cells {
                     launcher: env!("CARGO_BIN_EXE_portcullis").into(),
