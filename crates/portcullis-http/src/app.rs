@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::images::{Pictures, Studio};
 use crate::metrics::Metrics;
+use crate::once::OnceShelf;
 use crate::parked::{ParkedTurns, Parking};
 use crate::remote_images::RemoteImages;
 use crate::responses::LiveResponses;
@@ -135,6 +136,8 @@ pub(crate) struct App {
     pub(crate) remote_images: RemoteImages,
     /// Who draws, if somebody does.
     pub(crate) studio: Option<Arc<Studio>>,
+    /// Answers to requests that are to be answered once.
+    pub(crate) once: Arc<OnceShelf>,
     /// The responses that run now.
     pub(crate) live: LiveResponses,
     /// Their tasks, which the end of the gateway waits for.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
 use http::header;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body as _;
@@ -53,18 +54,23 @@ impl FromRequest<Arc<App>> for JsonBody {
         if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(ApiError::encoded_body());
         }
-        // By its own word, before anything is kept.
-        if request.body().size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
-            take_what_comes(request.into_body(), limit).await;
-            return Err(ApiError::body_too_large(limit));
-        }
-        // Counted as it arrives: a chunked body has no length to believe.
-        let body = tokio::time::timeout(deadline, Limited::new(request.into_body(), limit).collect());
-        let bytes = match body.await.map_err(|_elapsed| ApiError::body_too_slow())? {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(ApiError::body_too_large(limit)),
-            Err(_broken) => return Err(ApiError::body_broke_off()),
-        };
+        let bytes = read_bytes(request.into_body(), limit, deadline).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| ApiError::not_json(&error))
+    }
+}
+
+/// All of a body, within bounds.
+pub(crate) async fn read_bytes(body: Body, limit: usize, deadline: Duration) -> Result<Bytes, ApiError> {
+    // By its own word, before anything is kept.
+    if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+        take_what_comes(body, limit).await;
+        return Err(ApiError::body_too_large(limit));
+    }
+    // Counted as it arrives: a chunked body has no length to believe.
+    let body = tokio::time::timeout(deadline, Limited::new(body, limit).collect());
+    match body.await.map_err(|_elapsed| ApiError::body_too_slow())? {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::body_too_large(limit)),
+        Err(_broken) => Err(ApiError::body_broke_off()),
     }
 }

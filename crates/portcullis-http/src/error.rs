@@ -185,6 +185,27 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn bad_idempotency_key() -> Self {
+        let message = "The header 'Idempotency-Key' is 1 to 255 visible characters.";
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_idempotency_key", message)
+    }
+
+    pub(crate) fn idempotency_key_reused() -> Self {
+        let message = "This 'Idempotency-Key' belongs to another request. Use a new one for each.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, INVALID, "idempotency_key_reused", message).permanent()
+    }
+
+    pub(crate) fn answer_not_kept() -> Self {
+        let message = "This request was answered, and the answer was too large to be kept.";
+        Self::new(StatusCode::CONFLICT, INVALID, "answer_not_kept", message).permanent()
+    }
+
+    pub(crate) fn too_many_idempotency_keys() -> Self {
+        let message = "As many requests with an 'Idempotency-Key' run as may.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "too_many_idempotency_keys", message)
+            .retry_after(SOON)
+    }
+
     pub(crate) fn bad_query() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,

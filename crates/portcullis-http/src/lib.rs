@@ -13,6 +13,7 @@ mod error;
 mod images;
 mod metrics;
 mod model_names;
+mod once;
 mod parked;
 mod rates;
 mod remote_images;

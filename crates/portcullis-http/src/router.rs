@@ -15,16 +15,18 @@ use crate::auth::behind;
 use crate::door::{cors, look};
 use crate::error::ApiError;
 use crate::images::{plugin_routes, routes as images};
+use crate::once::once;
 use crate::request_id::identify;
 use crate::routes::{approvals, chat, conversations, health, models, responses, usage};
 
 /// Every route of the gateway, and the scope that a key needs for it; and pages, if there are any.
 pub(crate) fn router(app: &Arc<App>, pages: Option<Router>) -> Router {
+    let once = from_fn_with_state(Arc::clone(app), once);
     let inference = Router::new()
         .route("/v1/models", get(models::list))
         .route("/v1/models/{model}", get(models::retrieve))
-        .route("/v1/chat/completions", post(chat::create))
-        .route("/v1/responses", post(responses::create))
+        .route("/v1/chat/completions", post(chat::create).layer(once.clone()))
+        .route("/v1/responses", post(responses::create).layer(once.clone()))
         // Before `{id}`, whose place they would take.
         .route("/v1/responses/compact", post(responses::not_answerable))
         .route("/v1/responses/input_tokens", post(responses::not_answerable))
@@ -47,13 +49,13 @@ pub(crate) fn router(app: &Arc<App>, pages: Option<Router>) -> Router {
         .route("/v1/approvals/{id}", post(approvals::decide));
     let pictures = Router::new()
         .route("/v1/images", get(images::list))
-        .route("/v1/images/generations", post(images::generations))
-        .route("/v1/images/edits", post(images::edits))
+        .route("/v1/images/generations", post(images::generations).layer(once.clone()))
+        .route("/v1/images/edits", post(images::edits).layer(once.clone()))
         .route("/v1/images/variations", post(images::variations));
     // What image plug-ins know, with codes of their own.
     let plugins = Router::new()
         .route("/v1/capabilities", get(plugin_routes::capabilities))
-        .route("/v1/images/generate", post(plugin_routes::generate))
+        .route("/v1/images/generate", post(plugin_routes::generate).layer(once.clone()))
         .route("/v1/images/{id}/file", get(images::file).delete(images::delete));
     let metrics = Router::new().route("/metrics", get(health::metrics));
     let without_key = Router::new()

@@ -80,6 +80,7 @@ pub async fn serve(
         usage,
         remote_images: RemoteImages::default(),
         studio: pictures.map(|pictures| Arc::new(Studio::new(pictures))),
+        once: Arc::default(),
         live,
         tasks,
         draining,

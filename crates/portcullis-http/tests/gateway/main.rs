@@ -12,6 +12,7 @@ mod grants;
 mod hostile;
 mod image_clients;
 mod images;
+mod once;
 mod operator;
 mod overload;
 mod reload;
