@@ -29,6 +29,8 @@ use crate::router::router;
 const HEADERS: usize = 100;
 /// How often parked turns are looked through for those that waited too long.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How long a connection on which nothing was asked yet stays when the gateway stops: what its client sends is on the way.
+const FRESH: Duration = Duration::from_secs(1);
 /// How long the listener rests when the process is out of descriptors.
 const REST: Duration = Duration::from_millis(50);
 
@@ -194,11 +196,14 @@ impl Serving {
             tracing::debug!(error = %error, "TCP_NODELAY was refused");
         }
         let local = stream.local_addr().ok().map(Local);
+        let asked = CancellationToken::new();
+        let first = asked.clone();
         let service = TowerToHyperService::new(tower::service_fn(
             move |mut request: hyper::Request<hyper::body::Incoming>| {
                 if let Some(local) = local {
                     request.extensions_mut().insert(local);
                 }
+                first.cancel();
                 let router = router.clone();
                 async move {
                     let response =
@@ -217,6 +222,12 @@ impl Serving {
         let served = tokio::select! {
             served = connection.as_mut() => served,
             () = stop.cancelled() => {
+                // A connection without a request would be closed now, and a request that comes would have no answer.
+                let first = tokio::time::timeout(FRESH, asked.cancelled());
+                tokio::select! {
+                    served = connection.as_mut() => return ended(served),
+                    _asked = first => {}
+                }
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     served = connection.as_mut() => served,
@@ -224,9 +235,13 @@ impl Serving {
                 }
             }
         };
-        if let Err(error) = served {
-            tracing::debug!(error = %error, "A connection ended early");
-        }
+        ended(served);
+    }
+}
+
+fn ended(served: hyper::Result<()>) {
+    if let Err(error) = served {
+        tracing::debug!(error = %error, "A connection ended early");
     }
 }
 

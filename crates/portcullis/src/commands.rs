@@ -24,6 +24,7 @@ use anyhow::Context as _;
 
 use crate::environment::Environment;
 use crate::exit;
+use crate::gateway::Handed;
 
 /// Portcullis: a guarded gate in front of the Codex CLI.
 ///
@@ -73,7 +74,10 @@ pub(crate) fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
         Command::Status(args) => wait_for(status::run(args, environment)),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
-        Command::Serve(args) => wait_for(serve::run(args, environment)),
+        Command::Serve(args) => {
+            let handed = Handed::take(environment)?;
+            wait_for(serve::run(args, environment, handed))
+        }
         Command::Demo(args) => wait_for(demo::run(args, environment)),
         Command::Key(args) => key::run(args, environment),
         Command::Logout(args) => wait_for(logout::run(args, environment)),

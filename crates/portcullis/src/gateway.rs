@@ -8,6 +8,7 @@ mod audit;
 mod codex;
 mod confinement;
 mod dashboard;
+mod handed;
 mod http;
 mod lent;
 mod listen;
@@ -43,6 +44,7 @@ use tracing::{info, warn};
 pub(crate) use audit::{dir as audit_dir, record};
 pub(crate) use codex::find as find_codex;
 pub(crate) use confinement::{decide as decide_confinement, workspaces};
+pub(crate) use handed::Handed;
 pub(crate) use listen::{listen_error, reachable};
 pub(crate) use reload::{Outcome, Reloader, outcome as reload_outcome, request_file as reload_request};
 pub(crate) use state::{Running, StateDir};
@@ -58,7 +60,11 @@ use self::warnings::Weakened;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::signals::{Hangups, Signals, has_terminal};
+use crate::systemd::Manager;
 
+/// How long clients of a socket that was handed over are kept waiting for the first worker. They would be refused
+/// until then; after it, they are.
+const FIRST_WORKER: Duration = Duration::from_secs(10);
 /// How long a call that is under way may still hold the worker.
 const LET_GO: Duration = Duration::from_secs(1);
 
@@ -99,24 +105,23 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts all parts. The worker becomes ready in its own time.
+    /// Starts all parts. The worker becomes ready in its own time, unless clients can wait for it.
     pub(crate) async fn start(
         config: &Config,
         state: StateDir,
         environment: &Environment,
+        handed: Handed,
     ) -> anyhow::Result<Self> {
         let store = KeyStore::open(state.path())?;
         let keys = Arc::new(Keys::open(store.path())?);
         let binary = codex::find(config.codex.bin.as_deref(), environment).await?;
         let codex_version = binary.version.clone();
         let confined = confinement::decide(config, &binary).await?;
-        let listener = listen::listen(config.http.bind).await?;
+        let clients_wait = !handed.is_empty();
+        let listener = listen::listen(handed.http, config.http.bind).await?;
         let address = listener.local_addr().context("the listener has no address")?;
         state.listens_on(address)?;
-        let image_listener = match config.images.bind {
-            Some(address) => Some(listen::listen(address).await?),
-            None => None,
-        };
+        let image_listener = listen::listen_for_images(handed.images, config.images.bind).await?;
         let kept = Arc::new(store::open(config, state.path()).await?);
         let upstream = upstream::open(&config.provider).await?;
         let audit = audit::start(&config.audit, state.path())?;
@@ -161,6 +166,9 @@ impl Gateway {
         let pages = Pages::new(config, &binary, &confined, &weakened, address, &upstream.name, &audit);
         let codex = codex::settings(config, &state, binary, upstream.provider, confined.confinement, hands);
         let codex = Arc::new(Codex::start(codex, Arc::new(audit.clone())));
+        if clients_wait {
+            codex.ready(FIRST_WORKER).await;
+        }
         Ok(Self {
             listener,
             address,
@@ -209,6 +217,7 @@ impl Gateway {
         mut signals: Signals,
         hangups: Hangups,
         mut reloader: Option<Reloader>,
+        manager: &Manager,
         greet: impl AsyncFnOnce(&Codex) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let Self {
@@ -296,7 +305,7 @@ impl Gateway {
             state: state.path().to_owned(),
         };
         let reloading = listen_for_hangups(hangups, &live, reloader.as_mut(), places);
-        let ended = until_stopped(serving, greeting, reloading, &mut signals, &stop, drain).await;
+        let ended = until_stopped(serving, greeting, reloading, &mut signals, &stop, drain, manager).await;
 
         end(codex, Codex::shutdown).await;
         if let Some(Studio { artist: Artist::Codex(painter), .. }) = studio {
@@ -322,6 +331,7 @@ async fn until_stopped(
     signals: &mut Signals,
     stop: &CancellationToken,
     drain: Duration,
+    manager: &Manager,
 ) -> anyhow::Result<()> {
     const FAILED: &str = "the HTTP server failed";
     let mut serving = pin!(serving);
@@ -340,6 +350,7 @@ async fn until_stopped(
             Ok(())
         }
     };
+    manager.stopping(&format!("Running requests have {} seconds to finish", drain.as_secs()));
     stop.cancel();
     tokio::select! {
         served = &mut serving => why.and(served.context(FAILED)),

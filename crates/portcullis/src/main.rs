@@ -3,9 +3,10 @@
 //! - `commands`: what can be asked for, one file each.
 //! - `config`, `flags`, `environment`: what was configured, and where.
 //! - `gateway`: the parts of a running gateway, and their orderly end.
-//! - `print`, `logging`, `exit`, `signals`: how the program speaks, ends, and is told to end.
+//! - `print`, `logging`, `exit`, `signals`, `systemd`: how the program speaks, ends, and is told to end.
 //!
-//! This file is the only one in the workspace that reads the arguments and the environment of the process.
+//! This file is the only one in the workspace that reads the arguments and the environment of the process; listening
+//! sockets that are handed over there, a library takes (`gateway/handed.rs`).
 
 mod commands;
 mod config;
@@ -16,6 +17,7 @@ mod gateway;
 mod logging;
 mod print;
 mod signals;
+mod systemd;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -14,8 +14,9 @@ use portcullis_codex::Codex;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::flags::Layers;
-use crate::gateway::{Gateway, StateDir};
+use crate::gateway::{Gateway, Handed, StateDir};
 use crate::signals::{Hangups, Signals};
+use crate::systemd::Manager;
 use crate::{logging, print};
 
 /// How long the worker may take to become ready.
@@ -69,14 +70,14 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
     let state = StateDir::claim(&config.state.dir)?;
     let key = key::keep(state.path())?;
     let gateway = tokio::select! {
-        started = Gateway::start(&config, state, environment) => started?,
+        started = Gateway::start(&config, state, environment, Handed::default()) => started?,
         _ = signals.next() => return Ok(()),
     };
     let painter = gateway.painter();
     let (code, _) = portcullis_dashboard::issue_code(&config.state.dir)?;
     let banner = banner::banner(gateway.address(), gateway.codex_version(), &key, &code);
     gateway
-        .run(signals, hangups, None, async |codex| {
+        .run(signals, hangups, None, &Manager::default(), async |codex| {
             wait_until_ready(codex).await?;
             if let Some(painter) = painter
                 && !painter.ready(READY_WITHIN).await

@@ -8,18 +8,25 @@ use tracing::{info, warn};
 
 use crate::environment::Environment;
 use crate::flags::{Codex, Home, Layers};
-use crate::gateway::{Gateway, Reloader, StateDir};
+use crate::gateway::{Gateway, Handed, Reloader, StateDir, reachable};
 use crate::logging;
 use crate::signals::{Hangups, Signals};
+use crate::systemd::Manager;
 
 /// How long the first start of the worker may take before the log says that something is wrong.
 const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a gateway that ends takes after its running requests: their last events, its workers' end, its store.
+const ENDING: Duration = Duration::from_secs(15);
 
 /// Start the gateway.
 ///
 /// Runs until Ctrl-C or SIGTERM: then new requests are refused, running ones have `http.drain` (ten seconds), and
 /// everything that was started is ended. A second signal does not wait. SIGHUP, and
 /// `portcullis reload`, have it read its configuration again.
+///
+/// Takes listening sockets from systemd (`http`, `images`), and tells it when the gateway answers and when it stops.
+/// With such a socket it waits for another gateway to leave the state directory, while its clients wait in the queue.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -59,33 +66,51 @@ impl Args {
     }
 }
 
-pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, environment: &Environment, handed: Handed) -> anyhow::Result<()> {
     let layers = args.layers(environment);
     let loaded = layers.clone().load()?;
     let config = loaded.config.clone();
     logging::start(&config.log, environment);
     let (mut signals, hangups) = (Signals::listen()?, Hangups::listen()?);
-    let state = StateDir::claim(&config.state.dir)?;
+    let starting = async {
+        let state = if handed.is_empty() {
+            StateDir::claim(&config.state.dir)?
+        } else {
+            StateDir::claim_after_another(&config.state.dir, config.http.drain + ENDING).await?
+        };
+        Gateway::start(&config, state, environment, handed).await
+    };
     let gateway = tokio::select! {
-        started = Gateway::start(&config, state, environment) => started?,
+        started = starting => started?,
         _ = signals.next() => return Ok(()),
     };
-    gateway
-        .run(signals, hangups, Some(Reloader::new(layers, loaded)), async |codex| {
-            say_when_ready(codex).await;
+    let manager = Manager::of(environment);
+    let address = reachable(gateway.address());
+    let running =
+        gateway.run(signals, hangups, Some(Reloader::new(layers, loaded)), &manager, async |codex| {
+            if manager.listens() {
+                super::status::answers(address).await;
+                manager.answers(&format!("Answers on http://{address}/v1"));
+            }
+            say_when_ready(codex, &manager).await;
             Ok(())
-        })
-        .await
+        });
+    tokio::select! {
+        ended = running => ended,
+        never = manager.keep_alive() => match never {},
+    }
 }
 
 /// One line in the log about whether turns can run, and what to do if not.
-async fn say_when_ready(codex: &portcullis_codex::Codex) {
+async fn say_when_ready(codex: &portcullis_codex::Codex, manager: &Manager) {
     codex.ready(READY_WITHIN).await;
     let readiness = codex.readiness().await;
     if readiness.ready {
         info!("Ready for turns");
+        manager.status("Ready for turns");
     }
     for condition in readiness.conditions.iter().filter(|condition| condition.required && !condition.ok) {
         warn!(condition.name, "Not ready for turns: {}", condition.message);
+        manager.status(&format!("Not ready for turns: {}", condition.message));
     }
 }

@@ -64,6 +64,14 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
     if ready { Ok(()) } else { Err(anyhow!("the gateway is not ready for turns")) }
 }
 
+/// Waits until the gateway on this address answers, whatever it says.
+pub(super) async fn answers(address: SocketAddr) {
+    while let Err(error) = readiness(address).await {
+        tracing::debug!(error = format!("{error:#}"), "The gateway does not answer yet");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// What `/readyz` says.
 async fn readiness(address: SocketAddr) -> anyhow::Result<Value> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<&[u8]>>();

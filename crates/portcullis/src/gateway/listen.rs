@@ -1,14 +1,35 @@
-//! The port, and what to say when it cannot be had.
+//! The ports, and what to say when one cannot be had.
 
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use tokio::net::TcpListener;
 
-/// Binds the gateway's address.
-pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+/// Takes the socket that was handed over, or else binds the address.
+pub(super) async fn listen(
+    handed: Option<std::net::TcpListener>,
+    address: SocketAddr,
+) -> anyhow::Result<TcpListener> {
+    if let Some(handed) = handed {
+        return TcpListener::from_std(handed).context("failed to listen on the socket that was handed over");
+    }
     portcullis_http::bind(address).await.map_err(|error| listen_error(address, error, " or [http] bind"))
+}
+
+/// The same for image plug-ins, which have no address if none is given.
+pub(super) async fn listen_for_images(
+    handed: Option<std::net::TcpListener>,
+    address: Option<SocketAddr>,
+) -> anyhow::Result<Option<TcpListener>> {
+    let address = match &handed {
+        Some(handed) => Some(handed.local_addr().context("the socket for images has no address")?),
+        None => address,
+    };
+    match address {
+        Some(address) => listen(handed, address).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// What went wrong with an address; `elsewhere` is where it can be chosen besides `--bind`.

@@ -4,11 +4,17 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use tokio::time::Instant;
+use tracing::info;
+
+/// How often a directory that is waited for is looked at: nobody tells when a lock is given back.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A state directory that no other gateway uses. Dropping it gives it back; so does the end of the process, whatever
 /// way it ends, because the lock belongs to the open file.
@@ -16,6 +22,18 @@ use rustix::io::Errno;
 pub(crate) struct StateDir {
     path: Utf8PathBuf,
     lock: File,
+}
+
+/// Another gateway uses the state directory.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another gateway{} uses the state directory `{path}`\n(hint: stop it, or give this one its own with --state-dir DIR)",
+    .pid.map_or(String::new(), |pid| format!(" (process {pid})"))
+)]
+struct Taken {
+    path: Utf8PathBuf,
+    /// Not known while it starts.
+    pid: Option<u32>,
 }
 
 /// A gateway that has claimed a state directory.
@@ -39,11 +57,32 @@ impl StateDir {
         let lock = opened.with_context(failed)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(taken(path, &lock)),
+            Err(Errno::WOULDBLOCK) => {
+                let pid = read_running(&lock).map(|running| running.pid);
+                return Err(Taken { path: path.to_owned(), pid }.into());
+            }
             Err(errno) => return Err(errno).with_context(failed),
         }
         write_down(&lock, &format!("{}\n", std::process::id())).with_context(failed)?;
         Ok(Self { path: path.to_owned(), lock })
+    }
+
+    /// As [`StateDir::claim`], but gives a gateway that uses it the time to end. For a gateway whose port has been
+    /// open before it: a client that it keeps waiting is answered later, and not refused.
+    pub(crate) async fn claim_after_another(path: &Utf8Path, patience: Duration) -> anyhow::Result<Self> {
+        let deadline = Instant::now() + patience;
+        let mut told = false;
+        loop {
+            let taken = match Self::claim(path) {
+                Err(error) if error.is::<Taken>() && Instant::now() < deadline => error,
+                claimed => return claimed,
+            };
+            if !told {
+                info!("Waiting at most {} seconds: {taken}", patience.as_secs());
+                told = true;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Lets `portcullis status` know where the gateway listens.
@@ -87,16 +126,6 @@ fn read_running(lock: &File) -> Option<Running> {
     let mut lines = text.lines();
     let pid = lines.next()?.parse().ok()?;
     Some(Running { pid, address: lines.next().and_then(|address| address.parse().ok()) })
-}
-
-fn taken(path: &Utf8Path, lock: &File) -> anyhow::Error {
-    let other = match read_running(lock) {
-        Some(Running { pid, .. }) => format!("another gateway (process {pid})"),
-        None => "another gateway".to_owned(),
-    };
-    anyhow!(
-        "{other} uses the state directory `{path}`\n(hint: stop it, or give this one its own with --state-dir DIR)"
-    )
 }
 
 #[cfg(test)]

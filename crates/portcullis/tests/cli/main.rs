@@ -7,6 +7,7 @@
 
 mod dashboard;
 mod demo;
+mod handover;
 mod operate;
 mod program;
 

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -35,6 +36,17 @@ impl Program {
     pub(crate) fn new(args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command)
+    }
+
+    /// As systemd starts a program for its socket: descriptor 3, and variables that say so to this process alone.
+    pub(crate) fn handed(socket: impl Into<OwnedFd>, name: &str, args: &[&str]) -> Self {
+        const HAND_OVER: &str =
+            "exec 3<&0 </dev/null; export LISTEN_PID=$$ WATCHDOG_PID=$$ LISTEN_FDS=1; exec \"$@\"";
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", HAND_OVER, "sh", env!("CARGO_BIN_EXE_portcullis")]).args(args);
+        command.env_clear().env("LISTEN_FDNAMES", name);
+        command.stdin(socket.into()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command)
     }
 
@@ -116,8 +128,16 @@ impl Running {
 
     /// As Ctrl-C does.
     pub(crate) fn interrupt(&self) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::INT).expect("it runs");
+        self.signal(Signal::INT);
+    }
+
+    /// As a service manager does.
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
     /// Waits for the end.
@@ -132,7 +152,7 @@ impl Running {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
                 break status;
             }
-            assert!(started.elapsed() < PATIENCE, "it does not end");
+            assert!(started.elapsed() < PATIENCE, "it does not end: {}", self.stderr());
             std::thread::sleep(Duration::from_millis(5));
         };
         self.stdout.read_to_string(&mut stdout).expect("stdout is text");
