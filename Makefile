@@ -48,8 +48,8 @@ faults: codex build ## Break things under load for minutes; ARGS='--seed N' repe
 	'$(TARGET_DIR)/release/portcullis-bench' faults $(ARGS)
 
 test: codex clients ## Run all tests, against the real Codex and with the official clients.
-	@if $(CARGO) nextest --version > /dev/null 2>&1; then set -x; $(CARGO) nextest run --workspace --locked; \
-	else set -x; $(CARGO) test --workspace --locked; fi
+	@if $(CARGO) nextest --version > /dev/null 2>&1; then set -x; $(CARGO) nextest run --workspace --locked --no-fail-fast; \
+	else set -x; $(CARGO) test --workspace --locked --no-fail-fast; fi
 
 lint: ## Check formatting and lints.
 	$(CARGO) fmt --all --check

@@ -1,4 +1,5 @@
-//! What the operator does here. Everything that changes something is in the audit log before it is done, or with it.
+//! What the operator does here. A key is made and a question approved only with a line in the audit log; what takes something
+//! away is done in any case, and written down as well as can be.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

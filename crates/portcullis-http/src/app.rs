@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::account::AccountFacts;
 use crate::images::{Pictures, Studio};
 use crate::metrics::Metrics;
 use crate::once::OnceShelf;
@@ -136,6 +137,8 @@ pub(crate) struct App {
     pub(crate) remote_images: RemoteImages,
     /// Who draws, if somebody does.
     pub(crate) studio: Option<Arc<Studio>>,
+    /// How much of the login's limits is used.
+    pub(crate) account: AccountFacts,
     /// Answers to requests that are to be answered once.
     pub(crate) once: Arc<OnceShelf>,
     /// The responses that run now.

@@ -65,6 +65,9 @@ async fn admit(State(door): State<Door>, mut request: Request, next: Next) -> Re
     if let Some((standing, _)) = &counted {
         rates::tell(response.headers_mut(), standing);
     }
+    if door.scopes == [Scope::Inference] {
+        door.app.account.tell(response.headers_mut(), &*door.app.agent, Instant::now());
+    }
     if let Some(position) = queued.position() {
         response.headers_mut().insert(QUEUE_POSITION, HeaderValue::from(position));
     }

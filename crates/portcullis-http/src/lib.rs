@@ -3,6 +3,7 @@
 //! Knows: routes, keys, statuses, streams. Does not know: which agent answers. The list of routes is in
 //! `router.rs`, the walk through one completion in docs/ARCHITECTURE.md.
 
+mod account;
 mod app;
 mod attic;
 mod auth;

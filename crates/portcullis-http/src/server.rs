@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::account::AccountFacts;
 use crate::app::{App, Gateway};
 use crate::attic;
 use crate::door::{Local, MOST_HEAD};
@@ -82,6 +83,7 @@ pub async fn serve(
         usage,
         remote_images: RemoteImages::default(),
         studio: pictures.map(|pictures| Arc::new(Studio::new(pictures))),
+        account: AccountFacts::default(),
         once: Arc::default(),
         live,
         tasks,

@@ -1,9 +1,9 @@
 //! The first page: whether turns can run, what runs now, and how the last hour went.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use maud::{Markup, html};
-use portcullis_agent::{Minute, Readiness, RunningTurn, TurnPhase, WorkerReport};
+use portcullis_agent::{AccountWindow, Minute, Readiness, RunningTurn, TurnPhase, WorkerReport};
 
 use super::{Page, badge, page, scroll, token};
 use crate::chart;
@@ -80,6 +80,13 @@ pub(crate) fn live(operator: &Operator, view: &Overview<'_>) -> Markup {
             @if workers.is_empty() { p { "None." } }
             @else { (of_workers(workers)) }
         }
+        @let account: Vec<_> = workers.iter().flat_map(|worker| worker.account.iter().map(move |window| (worker, window))).collect();
+        @if !account.is_empty() {
+            section aria-labelledby="account" {
+                h2 id="account" { "Limits of the login" }
+                (scroll("Table of limits", &of_account(&account, *now)))
+            }
+        }
         @if !weakenings.is_empty() {
             section aria-labelledby="weakened" {
                 h2 id="weakened" { "Weaker than it could be" }
@@ -122,6 +129,28 @@ fn phase(phase: TurnPhase) -> &'static str {
         TurnPhase::Waiting | TurnPhase::Parked => "calm",
         TurnPhase::Running => "good",
         TurnPhase::Interrupted => "bad",
+    }
+}
+
+type OfAccount<'a> = (&'a WorkerReport, (&'a (String, &'static str), &'a AccountWindow));
+
+fn of_account(account: &[OfAccount<'_>], now: SystemTime) -> Markup {
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let left =
+        |resets_at: i64| Duration::from_secs(u64::try_from(resets_at).unwrap_or(0).saturating_sub(now));
+    html! {
+        table {
+            thead { tr {
+                th scope="col" { "limit" } th scope="col" { "window" } th.number scope="col" { "used" }
+                th.number scope="col" { "length" } th.number scope="col" { "over in" } th scope="col" { "told to" }
+            } }
+            tbody { @for (worker, ((limit, window), facts)) in account { tr {
+                td { (limit) } td { (window) } td.number { (facts.used_percent) " %" }
+                td.number { (facts.length.map_or_else(|| "–".to_owned(), time)) }
+                td.number { (facts.resets_at.map_or_else(|| "–".to_owned(), |at| time(left(at)))) }
+                td { (worker.name) }
+            } } }
+        }
     }
 }
 

@@ -42,5 +42,16 @@ async fn the_last_word_of_the_provider_is_told_and_nothing_is_made_up() {
     gate.model.enqueue(Answer::text(["ok"]));
     assert_eq!(gate.ask(&question("Hi")).await.0, 200);
     assert_eq!(account(&gate).await.len(), 5);
+    // Answers are at most a few seconds behind.
+    let told = async |name: &str| {
+        let response = gate.get("/v1/models").send().await.unwrap();
+        let value = response.headers().get(format!("x-portcullis-account-{name}"));
+        value.map(|value| value.to_str().unwrap().to_owned())
+    };
+    eventually("answers tell, too", async || told("primary-used-percent").await.as_deref() == Some("42"))
+        .await;
+    assert_eq!(told("secondary-used-percent").await.as_deref(), Some("7"));
+    assert!(told("primary-reset-after").await.is_some());
+    assert_eq!(told("secondary-reset-after").await, None);
     gate.finish().await;
 }
