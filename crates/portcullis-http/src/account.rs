@@ -1,6 +1,6 @@
 //! How much of the login's limits is used, on the answers of whoever uses them up.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -33,13 +33,11 @@ type Told = [Option<AccountWindow>; 2];
 impl AccountFacts {
     /// Says on an answer what is known; nothing where nothing is.
     pub(crate) fn tell(&self, headers: &mut HeaderMap, agent: &dyn Agent, now: Instant) {
-        let told = {
-            let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match *last {
-                Some((at, told)) if now.duration_since(at) < FRESH => told,
-                _ => last.insert((now, fullest(&agent.workers()))).1,
-            }
-        };
+        let told = self.fresh(now).unwrap_or_else(|| {
+            let told = fullest(&agent.workers());
+            *self.lock() = Some((now, told));
+            told
+        });
         let unix_seconds = jiff::Timestamp::now().as_second();
         for ((_, used, reset), window) in WINDOWS.into_iter().zip(told) {
             let Some(window) = window else { continue };
@@ -48,6 +46,21 @@ impl AccountFacts {
                 headers.insert(reset, HeaderValue::from(resets_at.saturating_sub(unix_seconds).max(0)));
             }
         }
+    }
+
+    /// What is known, if it is not too old. Who finds it so asks again, and others do not wait for that.
+    fn fresh(&self, now: Instant) -> Option<Told> {
+        let mut last = self.lock();
+        let (at, told) = last.as_mut()?;
+        if now.duration_since(*at) < FRESH {
+            return Some(*told);
+        }
+        *at = now;
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, Told)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

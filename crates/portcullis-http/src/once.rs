@@ -16,7 +16,7 @@ use http::{HeaderName, HeaderValue, header};
 use memchr::memmem;
 use sha2::{Digest as _, Sha256};
 
-use self::recording::{Ending, Recording};
+use self::recording::{Ending, Over, Recording};
 use self::shelf::Found;
 pub(crate) use self::shelf::OnceShelf;
 use crate::app::App;
@@ -56,27 +56,50 @@ pub(crate) async fn once(
         Found::Full => Err(ApiError::too_many_idempotency_keys()),
         Found::New(recording) => {
             let request = Request::from_parts(head, body.into());
-            let (writing, shelf) = (Arc::clone(&recording), Arc::clone(&app.once));
+            let writing = Writing {
+                ending: Some(Ending::new(Arc::clone(&recording))),
+                shelf: Arc::clone(&app.once),
+                name,
+            };
             // Its client may leave: the answer is kept for when it comes back.
-            app.tasks.spawn(async move {
-                let ending = Ending::new(writing);
-                let response = next.run(request).await;
-                write(&ending, response, &shelf, &name).await;
-                shelf.ended(&name, ending.end(), Instant::now());
-            });
+            app.tasks.spawn(async move { writing.write(next.run(request).await).await });
             recording.answer().await
         }
     }
 }
 
-/// Writes an answer down as it comes.
-async fn write(ending: &Ending, response: Response, shelf: &OnceShelf, name: &shelf::Name) {
-    let (head, body) = response.into_parts();
-    ending.head(head);
-    let mut pieces = body.into_data_stream();
-    while let Some(Ok(piece)) = pieces.next().await {
-        if !ending.piece(piece) {
-            shelf.too_large(name);
+/// An answer that is being written. However that ends, by a panic even, its place on the shelf is settled.
+struct Writing {
+    ending: Option<Ending>,
+    shelf: Arc<OnceShelf>,
+    name: shelf::Name,
+}
+
+impl Writing {
+    /// Writes an answer down as it comes.
+    async fn write(mut self, response: Response) {
+        let Some(ending) = &self.ending else { return };
+        let (head, body) = response.into_parts();
+        ending.head(head);
+        let mut pieces = body.into_data_stream();
+        while let Some(piece) = pieces.next().await {
+            // What broke off is not an answer.
+            let Ok(piece) = piece else { return };
+            if !ending.piece(piece) {
+                self.shelf.too_large(&self.name);
+            }
+        }
+        if let Some(ending) = self.ending.take() {
+            self.shelf.ended(&self.name, ending.end(), Instant::now());
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if let Some(broken) = self.ending.take() {
+            drop(broken);
+            self.shelf.ended(&self.name, Over::Broken, Instant::now());
         }
     }
 }
