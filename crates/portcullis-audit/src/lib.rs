@@ -38,7 +38,7 @@ pub use fact::{ChangedPath, Entry, Fact, GATEWAY, OPERATOR};
 pub use files::Limits;
 pub use hash::Hash;
 pub use journal::Journal;
-pub use read::{Line, read};
+pub use read::{Line, read, read_last};
 pub use refusals::{Refusal, Why};
 pub use text::Text;
 pub use verify::{Broken, Checked, Whole, verify, verify_file};

@@ -1,5 +1,6 @@
 //! Reads the log, for people and for pages. It does not check the chain.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 
@@ -98,4 +99,31 @@ pub fn read(dir: &Utf8Path, mut each: impl FnMut(Line, &str)) -> Result<(), Audi
         read.map_err(AuditError::io("read", &path))?;
     }
     Ok(())
+}
+
+/// The last lines of the log in `dir`, at most so many, the newest first: only as many files are read as hold them.
+pub fn read_last(dir: &Utf8Path, most: usize) -> Result<Vec<Line>, AuditError> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let mut last = Vec::new();
+    for (path, file, len) in Snapshot::take(dir)?.files.into_iter().rev() {
+        let wanted = most - last.len();
+        let mut found = VecDeque::new();
+        let read = lines(file, len, |line| {
+            if let Ok(parsed) = serde_json::from_slice(line) {
+                if found.len() == wanted {
+                    found.pop_front();
+                }
+                found.push_back(parsed);
+            }
+            true
+        });
+        read.map_err(AuditError::io("read", &path))?;
+        last.extend(found.into_iter().rev());
+        if last.len() >= most {
+            break;
+        }
+    }
+    Ok(last)
 }

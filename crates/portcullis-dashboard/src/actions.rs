@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use camino::Utf8Path;
 use jiff::Timestamp;
 use maud::Markup;
 use portcullis_access::{Grant, KeyError, KeyLimits, KeyStore, NewKey, Scope};
@@ -160,29 +161,24 @@ pub(crate) async fn cancel_sign_in(State(dashboard): Given, _form: Form) -> Redi
     Redirect::to(Page::Codex.path())
 }
 
-/// The last lines and the state of the chain; `None` where no log is kept.
-pub(crate) async fn read_audit(parts: &Parts) -> Result<Option<AuditView>, AuditError> {
+/// The last lines, and the state of the chain if it is asked for: that reads the whole log. `None` where no log is kept.
+pub(crate) async fn read_audit(parts: &Parts, check: bool) -> Result<Option<AuditView>, AuditError> {
     let Some(dir) = parts.audit_dir.clone() else { return Ok(None) };
     let failure = parts.audit.state().and_then(|state| state.failure);
     let read = tokio::task::spawn_blocking(move || {
-        let chain = match portcullis_audit::verify(&dir)? {
-            Ok(whole) => {
-                let last = whole.files.last().map_or(0, |file| file.last);
-                Ok((last, whole.last.to_string()))
-            }
-            Err(broken) => Err(broken.to_string()),
-        };
-        let mut lines = std::collections::VecDeque::new();
-        portcullis_audit::read(&dir, |line, _text| {
-            if lines.len() >= LINES {
-                lines.pop_front();
-            }
-            lines.push_back(line);
-        })?;
-        Ok((chain, lines.into_iter().rev().collect()))
+        let chain = if check { Some(chain(&dir)?) } else { None };
+        Ok((chain, portcullis_audit::read_last(&dir, LINES)?))
     });
     match read.await {
         Ok(read) => read.map(|(chain, lines)| Some(AuditView { chain, failure, lines })),
         Err(_ended) => Ok(None),
     }
+}
+
+/// The last line's number and hash, or what is broken.
+fn chain(dir: &Utf8Path) -> Result<Result<(u64, String), String>, AuditError> {
+    Ok(match portcullis_audit::verify(dir)? {
+        Ok(whole) => Ok((whole.files.last().map_or(0, |file| file.last), whole.last.to_string())),
+        Err(broken) => Err(broken.to_string()),
+    })
 }

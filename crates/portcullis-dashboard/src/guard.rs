@@ -11,7 +11,8 @@ use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts as Head;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
+use portcullis_audit::Refusal;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::pages::refusal;
@@ -63,11 +64,7 @@ impl FromRequestParts<Arc<Dashboard>> for Operator {
     async fn from_request_parts(head: &mut Head, dashboard: &Arc<Dashboard>) -> Result<Self, Refused> {
         let operator =
             cookie(&head.headers).and_then(|cookie| dashboard.sessions.find(cookie, Instant::now()));
-        operator.ok_or(if head.method == Method::GET && is_navigation(&head.headers) {
-            Refused::SignIn
-        } else {
-            Refused::SignInQuietly
-        })
+        operator.ok_or(if is_navigation(&head.headers) { Refused::SignIn } else { Refused::SignInQuietly })
     }
 }
 
@@ -86,6 +83,7 @@ impl FromRequest<Arc<Dashboard>> for Form {
         let operator = Operator::from_request_parts(&mut head, dashboard).await?;
         let fields = Fields::from_request(Request::from_parts(head, body), dashboard).await?;
         if !operator.wrote(fields.get(TOKEN)) {
+            dashboard.parts.audit.refused(Refusal::unauthenticated());
             return Err(Refused::Form);
         }
         Ok(Self { operator, fields })
@@ -106,9 +104,10 @@ impl Fields {
 impl FromRequest<Arc<Dashboard>> for Fields {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, _dashboard: &Arc<Dashboard>) -> Result<Self, Refused> {
+    async fn from_request(request: Request, dashboard: &Arc<Dashboard>) -> Result<Self, Refused> {
         let (head, body) = request.into_parts();
         if !is_from_here(&head.headers) {
+            dashboard.parts.audit.refused(Refusal::unauthenticated());
             return Err(Refused::Form);
         }
         let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use jiff::ToSpan as _;
 use jiff::tz::TimeZone;
 use maud::Markup;
@@ -34,6 +35,8 @@ pub(crate) struct Dashboard {
     pub(crate) sessions: Sessions,
     pub(crate) keys: Arc<KeyStore>,
     tries: Semaphore,
+    /// Who reads the whole audit log.
+    checks: Semaphore,
 }
 
 /// Nothing comes from elsewhere, nothing goes elsewhere, and no other page may put these into a frame.
@@ -47,6 +50,7 @@ pub fn router(parts: Parts) -> Result<Router, KeyError> {
         parts,
         sessions: Sessions::default(),
         tries: Semaphore::new(TRIES),
+        checks: Semaphore::new(1),
     };
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
@@ -77,6 +81,7 @@ pub fn router(parts: Parts) -> Result<Router, KeyError> {
             "/dashboard/script.js",
             get(|| async { asset("text/javascript", include_str!("../assets/script.js")) }),
         )
+        .layer(from_fn(to_its_end))
         .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
         .layer(header(header::CACHE_CONTROL, "no-store"))
         // With `no-referrer` a browser would send `Origin: null` with the forms of these very pages.
@@ -85,6 +90,19 @@ pub fn router(parts: Parts) -> Result<Router, KeyError> {
         .layer(header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
         .layer(header(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
         .with_state(Arc::new(dashboard)))
+}
+
+/// An act and its line in the audit log belong together: they go on when the browser has left.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "awaited here; where the browser has left, it ends within its own bounds"
+    )]
+    let acting = tokio::task::spawn(next.run(request));
+    acting.await.unwrap_or_else(|_broke| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 fn asset(kind: &'static str, text: &'static str) -> impl axum::response::IntoResponse {
@@ -171,8 +189,11 @@ async fn confinement(operator: Operator, State(dashboard): Given) -> Markup {
     pages::confinement(&operator, &dashboard.parts.confinement, &dashboard.parts.weakenings)
 }
 
-async fn audit(operator: Operator, State(dashboard): Given) -> Response {
-    match actions::read_audit(&dashboard.parts).await {
+/// Checks the chain where the URL says so, and one at a time.
+async fn audit(operator: Operator, State(dashboard): Given, RawQuery(query): RawQuery) -> Response {
+    let check = query.as_deref() == Some("check");
+    let _turn = if check { dashboard.checks.acquire().await.ok() } else { None };
+    match actions::read_audit(&dashboard.parts, check).await {
         Ok(view) => pages::audit(&operator, view.as_ref()).into_response(),
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "The audit log cannot be read");

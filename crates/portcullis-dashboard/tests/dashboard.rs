@@ -196,7 +196,7 @@ fn turn_request() -> TurnRequest {
 }
 
 /// Every page, and everything that a form does.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/dashboard",
     "/dashboard/live",
     "/dashboard/requests",
@@ -206,6 +206,7 @@ const PAGES: [&str; 10] = [
     "/dashboard/codex",
     "/dashboard/confinement",
     "/dashboard/audit",
+    "/dashboard/audit?check",
     "/dashboard/playground",
 ];
 const ACTS: [&str; 8] = [
@@ -233,7 +234,8 @@ async fn without_a_session_there_is_only_the_way_in() {
         for path in ACTS {
             let answer =
                 bench.post(path, cookie, &[("form", ""), ("name", "x"), ("decision", "approve")]).await;
-            assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, ""), "{path}");
+            assert_eq!((answer.status, answer.body.as_str()), (StatusCode::SEE_OTHER, ""), "{path}");
+            assert_eq!(answer.location.as_deref(), Some("/dashboard/sign-in"), "{path}");
         }
     }
     assert_eq!(bench.turns.running().len(), 1);
@@ -316,7 +318,7 @@ async fn a_form_must_be_of_its_session_and_from_here() {
     );
     assert_eq!(bench.get("/dashboard", &cookie).await.location.as_deref(), Some("/dashboard/sign-in"));
     bench.audit.close().await;
-    assert_eq!(bench.facts(), ["dashboard_opened", "dashboard_opened", "turn_interrupted"]);
+    assert_eq!(bench.facts(), ["dashboard_opened", "dashboard_opened", "turn_interrupted", "refused"]);
 }
 
 #[tokio::test]
@@ -427,4 +429,28 @@ async fn keys_are_made_turned_and_revoked() {
         bench.ask(new_key(&[("name", "late"), ("profile", "chat"), ("scope-images", "yes")])).await;
     assert!(unwritten.body.contains("Nothing was done"), "{}", unwritten.body);
     assert!(store.list().unwrap().is_empty());
+}
+
+/// A browser that leaves in the middle leaves nothing half done.
+#[tokio::test]
+async fn an_act_goes_on_when_its_browser_has_left() {
+    let bench = Bench::new();
+    let (cookie, token) = bench.sign_in().await;
+    let make = form(
+        "/dashboard/keys",
+        &cookie,
+        &[("form", &token), ("name", "left"), ("profile", "chat"), ("scope-images", "yes")],
+    );
+    // Polled once, and dropped.
+    let left = tokio::time::timeout(Duration::ZERO, bench.ask(make)).await;
+    assert!(left.is_err(), "it was answered at once");
+    let store = KeyStore::open(bench.dir.path()).unwrap();
+    let facts = async {
+        while !bench.facts().contains(&"key_created".to_owned()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), facts).await.expect("the log knows of the key");
+    assert_eq!(store.list().unwrap().len(), 1);
+    bench.audit.close().await;
 }

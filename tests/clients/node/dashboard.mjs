@@ -6,7 +6,7 @@ import { chromium } from "playwright-core";
 
 const { DASHBOARD_LINK, API_KEY, CHROMIUM, SHOTS } = process.env;
 const base = new URL(DASHBOARD_LINK).origin;
-const pages = ["", "/requests", "/usage", "/keys", "/approvals", "/codex", "/confinement", "/audit", "/playground"];
+const pages = ["", "/requests", "/usage", "/keys", "/approvals", "/codex", "/confinement", "/audit", "/audit?check", "/playground"];
 
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 const complaints = [];
@@ -120,7 +120,7 @@ for (const [name, options] of [
   for (const path of pages) {
     await page.goto(`${base}/dashboard${path}`);
     if (path === "") await page.locator("details summary").click();
-    await look(page, `${name}${path.replace("/", "-") || "-overview"}`);
+    await look(page, `${name}${path.replace(/[/?]/g, "-") || "-overview"}`);
   }
   await context.close();
 }

@@ -75,6 +75,20 @@ fn a_last_line_without_its_end_is_told() {
     assert!(broken.what.starts_with("it has no end"), "{}", broken.what);
 }
 
+#[test]
+fn the_last_lines_are_read_over_files() {
+    let dir = tempdir().unwrap();
+    assert_eq!(portcullis_audit::read_last(&dir.path().join("none"), 3).unwrap(), []);
+    append(&mut Journal::open(dir.path(), Limits { file: 1000, keep: 9 }).unwrap(), 0..12);
+    assert!(files(dir.path()).len() > 2);
+    let mut all = lines(dir.path());
+    all.reverse();
+    for most in [1, 3, 8, all.len(), 99] {
+        let last = portcullis_audit::read_last(dir.path(), most).unwrap();
+        assert_eq!(last, all[..most.min(all.len())], "{most}");
+    }
+}
+
 fn with_lines(count: usize) -> (Utf8TempDir, Vec<String>) {
     let dir = tempdir().unwrap();
     append(&mut journal(dir.path()), 0..count);

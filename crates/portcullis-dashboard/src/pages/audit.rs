@@ -10,8 +10,8 @@ use crate::views::timestamp;
 /// What the page shows of the log.
 #[derive(Debug)]
 pub(crate) struct AuditView {
-    /// What the check of the chain said: the last line's number and hash, or what is broken.
-    pub(crate) chain: Result<(u64, String), String>,
+    /// What the check of the chain said, if it was asked for: the last line's number and hash, or what is broken.
+    pub(crate) chain: Option<Result<(u64, String), String>>,
     /// Why it cannot be written, if so.
     pub(crate) failure: Option<String>,
     /// The last lines, the newest first.
@@ -29,8 +29,9 @@ pub(crate) fn audit(operator: &Operator, view: Option<&AuditView>) -> Markup {
                 Some(view) => {
                     p {
                         @match &view.chain {
-                            Ok((last, hash)) => { (badge("good", "whole")) " The chain is whole up to line " (last) ", whose hash is " code.id { (hash) } "." }
-                            Err(why) => { (badge("bad", "broken")) " " (why) }
+                            None => a href="/dashboard/audit?check" { "Check the whole chain" },
+                            Some(Ok((last, hash))) => { (badge("good", "whole")) " The chain is whole up to line " (last) ", whose hash is " code.id { (hash) } "." }
+                            Some(Err(why)) => { (badge("bad", "broken")) " " (why) }
                         }
                     }
                     @if let Some(failure) = &view.failure { p.alert role="alert" { "It cannot be written: " (failure) } }
