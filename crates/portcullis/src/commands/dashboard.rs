@@ -22,7 +22,7 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   portcullis dashboard
-  ssh -L 8320:127.0.0.1:8320 my-server portcullis dashboard";
+  portcullis dashboard --state-dir /var/lib/portcullis";
 
 pub(super) fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
     let config = Layers::of(environment, args.home).config()?;
