@@ -44,12 +44,26 @@ pub enum Fact {
         /// With what, in Codex's words: `chatgpt (plus)`.
         account: Text,
     },
+    /// Codex was to be signed in, and was not.
+    SignInFailed {
+        /// `failed`, `late` (nobody typed in the code) or `cancelled`.
+        outcome: &'static str,
+    },
     /// Codex was signed out.
     SignedOut,
     /// The operator signed in to the dashboard, with a one-time code.
     DashboardOpened,
+    /// The operator signed out of the dashboard.
+    DashboardClosed,
     /// The operator interrupted a turn; the entry's request says which.
     TurnInterrupted,
+    /// The operator deleted a picture that was kept for a key.
+    PictureDeleted {
+        /// Its id.
+        picture: Text,
+        /// Who had it made.
+        of: Text,
+    },
     /// An API key was made.
     KeyCreated {
         /// Its id.

@@ -42,6 +42,16 @@ pub enum LoginError {
     Late,
 }
 
+impl LoginError {
+    /// How the sign-in ended, in a word: `late` or `failed`.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Home(_) | Self::Spawn(_) | Self::Codex(_) => "failed",
+        }
+    }
+}
+
 impl From<CallError> for LoginError {
     fn from(error: CallError) -> Self {
         match error {

@@ -157,7 +157,7 @@ pub(crate) async fn begin_sign_in(State(dashboard): Given, _form: Form) -> Redir
 }
 
 pub(crate) async fn cancel_sign_in(State(dashboard): Given, _form: Form) -> Redirect {
-    dashboard.parts.sign_in.cancel();
+    dashboard.parts.sign_in.cancel().await;
     Redirect::to(Page::Codex.path())
 }
 

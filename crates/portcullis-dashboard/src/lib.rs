@@ -9,6 +9,7 @@
 mod actions;
 mod chart;
 mod code;
+mod gallery;
 mod guard;
 mod pages;
 mod parts;
@@ -18,5 +19,6 @@ mod token;
 mod views;
 
 pub use code::{CodeError, issue_code};
+pub use gallery::{Gallery, KeptPicture, KeptPictures, PictureShelf};
 pub use parts::{Fact, Parts, SignIn, SignInState, Weakening};
 pub use routes::router;

@@ -6,6 +6,7 @@ mod codex;
 mod confinement;
 mod keys;
 mod overview;
+mod pictures;
 mod playground;
 mod requests;
 mod sign_in;
@@ -24,6 +25,7 @@ pub(crate) use codex::codex;
 pub(crate) use confinement::confinement;
 pub(crate) use keys::{Shown, keys};
 pub(crate) use overview::{Overview, live, overview};
+pub(crate) use pictures::{PicturesView, no_pictures, pictures, pictures_path};
 pub(crate) use playground::playground;
 pub(crate) use requests::requests;
 pub(crate) use sign_in::sign_in;
@@ -37,6 +39,7 @@ pub(crate) enum Page {
     Usage,
     Keys,
     Approvals,
+    Pictures,
     Codex,
     Confinement,
     Audit,
@@ -44,12 +47,13 @@ pub(crate) enum Page {
 }
 
 impl Page {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Overview,
         Self::Requests,
         Self::Usage,
         Self::Keys,
         Self::Approvals,
+        Self::Pictures,
         Self::Codex,
         Self::Confinement,
         Self::Audit,
@@ -63,6 +67,7 @@ impl Page {
             Self::Usage => "/dashboard/usage",
             Self::Keys => "/dashboard/keys",
             Self::Approvals => "/dashboard/approvals",
+            Self::Pictures => "/dashboard/pictures",
             Self::Codex => "/dashboard/codex",
             Self::Confinement => "/dashboard/confinement",
             Self::Audit => "/dashboard/audit",
@@ -77,6 +82,7 @@ impl Page {
             Self::Usage => "Usage",
             Self::Keys => "Keys",
             Self::Approvals => "Approvals",
+            Self::Pictures => "Pictures",
             Self::Codex => "Codex",
             Self::Confinement => "Confinement",
             Self::Audit => "Audit",

@@ -8,6 +8,8 @@ use portcullis_agent::{Agent, Approvals, TurnBoard};
 use portcullis_audit::Audit;
 use portcullis_store::Ledger;
 
+use crate::gallery::Gallery;
+
 /// What the pages show, and what they act on.
 pub struct Parts {
     /// Who runs turns.
@@ -36,6 +38,8 @@ pub struct Parts {
     pub about: Vec<(&'static str, String)>,
     /// Whether pictures can be made.
     pub draws: bool,
+    /// The pictures that are kept.
+    pub gallery: Gallery,
 }
 
 /// Something that is weaker than it could be.
@@ -67,8 +71,8 @@ pub trait SignIn: Send + Sync {
     fn state(&self) -> SignInState;
     /// Begins, unless it has begun.
     async fn begin(&self);
-    /// Stops waiting for the operator.
-    fn cancel(&self);
+    /// Stops waiting for the operator, if it does.
+    async fn cancel(&self);
 }
 
 /// Where a sign-in stands.

@@ -13,13 +13,14 @@ use jiff::ToSpan as _;
 use jiff::tz::TimeZone;
 use maud::Markup;
 use portcullis_access::{KeyError, KeyStore};
-use portcullis_audit::{Entry, OPERATOR, Refusal};
+use portcullis_audit::{Entry, Fact, OPERATOR, Refusal};
 use portcullis_store::{Grouping, LedgerQuestion};
 use tokio::sync::Semaphore;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::actions;
 use crate::code::redeem;
+use crate::gallery;
 use crate::guard::{Fields, Form, Refused, give, take};
 use crate::pages::{self, Overview, Page, Shown, refusal};
 use crate::parts::Parts;
@@ -66,6 +67,9 @@ pub fn router(parts: Parts) -> Result<Router, KeyError> {
         .route("/dashboard/approvals", get(approvals))
         .route("/dashboard/approvals/{id}", post(actions::decide))
         .route("/dashboard/turns/{number}/interrupt", post(actions::interrupt))
+        .route("/dashboard/pictures", get(gallery::page))
+        .route("/dashboard/pictures/{id}/file", get(gallery::file))
+        .route("/dashboard/pictures/{id}/delete", post(gallery::delete))
         .route("/dashboard/codex", get(codex).post(actions::begin_sign_in))
         .route("/dashboard/codex/cancel", post(actions::cancel_sign_in))
         .route("/dashboard/confinement", get(confinement))
@@ -82,7 +86,11 @@ pub fn router(parts: Parts) -> Result<Router, KeyError> {
             get(|| async { asset("text/javascript", include_str!("../assets/script.js")) }),
         )
         .layer(from_fn(to_its_end))
-        .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
+        // A picture has a narrower one.
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(POLICY),
+        ))
         .layer(header(header::CACHE_CONTROL, "no-store"))
         // With `no-referrer` a browser would send `Origin: null` with the forms of these very pages.
         .layer(header(header::REFERRER_POLICY, "same-origin"))
@@ -227,7 +235,7 @@ async fn redeem_code(State(dashboard): Given, headers: HeaderMap, fields: Fields
             pages::sign_in(Some("This is not the code, or it is used or too old. Make another one."));
         return (StatusCode::FORBIDDEN, answer).into_response();
     }
-    let entry = Entry::new(OPERATOR, portcullis_audit::Fact::DashboardOpened);
+    let entry = Entry::new(OPERATOR, Fact::DashboardOpened);
     let (Ok(()), Ok(cookie)) =
         (dashboard.parts.audit.append(entry).await, dashboard.sessions.begin(Instant::now()))
     else {
@@ -246,6 +254,7 @@ async fn redeem_code(State(dashboard): Given, headers: HeaderMap, fields: Fields
 
 async fn sign_out(State(dashboard): Given, form: Form) -> Response {
     dashboard.sessions.end(&form.operator);
+    let _written = dashboard.parts.audit.append(Entry::new(OPERATOR, Fact::DashboardClosed)).await;
     let mut response = Redirect::to("/dashboard/sign-in").into_response();
     if let Ok(cookie) = HeaderValue::from_str(&take()) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);

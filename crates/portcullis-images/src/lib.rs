@@ -12,7 +12,7 @@ mod size;
 pub use convert::{Fit, FitHow, Processed, Target, process};
 pub use data_url::{NotADataUrl, decode_data_url};
 pub use measure::{Measured, PictureFault, measure};
-pub use shelf::{Kept, NewKept, Shelf, ShelfError, ShelfLimits};
+pub use shelf::{Kept, NewKept, Overseen, Overview, Shelf, ShelfError, ShelfLimits};
 pub use size::{
     LARGEST_EDGE, LEAST_PIXELS, MOST_PIXELS, MULTIPLE, Ratio, Resolution, Size, SizeFault, SizeMatch,
     derive_size,

@@ -3,6 +3,8 @@
 //! An id is 128 random bits and belongs to the principal that made the picture; for everybody else it does not exist.
 //! The map is in memory, so a shelf that is opened anew is empty: what an earlier one left is removed.
 
+mod overseen;
+
 use std::collections::{HashMap, VecDeque};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write as _;
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use portcullis_agent::PrincipalId;
 
+pub use self::overseen::{Overseen, Overview};
 use crate::measure::Measured;
 
 /// How much is kept, and how long.
@@ -134,14 +137,7 @@ impl Shelf {
     pub fn open_picture(&self, principal: &PrincipalId, id: &str, now: Instant) -> Option<(Kept, File)> {
         let mut state = self.lock();
         self.expire_in(&mut state, now);
-        let entry = state.kept.get(id).filter(|entry| entry.principal == *principal)?;
-        match File::open(&entry.path) {
-            Ok(file) => Some((entry.kept.clone(), file)),
-            Err(error) => {
-                tracing::warn!(error = %error, "A kept picture can not be read");
-                None
-            }
-        }
+        state.kept.get(id).filter(|entry| entry.principal == *principal)?.open()
     }
 
     /// Removes a picture of this principal; says whether there was one.
@@ -195,6 +191,18 @@ impl Shelf {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn open(&self) -> Option<(Kept, File)> {
+        match File::open(&self.path) {
+            Ok(file) => Some((self.kept.clone(), file)),
+            Err(error) => {
+                tracing::warn!(error = %error, "A kept picture can not be read");
+                None
+            }
+        }
     }
 }
 

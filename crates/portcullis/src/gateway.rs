@@ -8,6 +8,7 @@ mod audit;
 mod codex;
 mod confinement;
 mod dashboard;
+mod gallery;
 mod handed;
 mod http;
 mod lent;
@@ -271,6 +272,7 @@ impl Gateway {
                 ledger: Arc::clone(&kept) as _,
                 approvals: approvals.clone(),
                 audit: audit.clone(),
+                shelf: studio.as_ref().and_then(Studio::shelf),
             })
         });
         let gateway = portcullis_http::Gateway {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use portcullis_audit::{Fact, Text};
 use portcullis_codex::LoginPrompt;
 
+use crate::config::Config;
 use crate::environment::Environment;
 use crate::flags::{Codex, Home, Layers};
 use crate::signals::Signals;
@@ -39,16 +40,25 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
     let signing_in = async {
         let binary = gateway::find_codex(config.codex.bin.as_deref(), environment).await?;
         let confined = gateway::decide_confinement(&config, &binary).await?;
-        anyhow::Ok(
-            portcullis_codex::login(&binary, &config.codex.home, &confined.confinement, WITHIN, show).await?,
-        )
+        let home = &config.codex.home;
+        anyhow::Ok(portcullis_codex::login(&binary, home, &confined.confinement, WITHIN, show).await)
     };
     // Dropping the sign-in ends the Codex that it runs.
-    let who = tokio::select! {
-        signed_in = signing_in => signed_in?,
-        signal = signals.next() => bail!("{signal} came before anybody was signed in"),
+    let (outcome, error) = tokio::select! {
+        ended = signing_in => match ended? {
+            Ok(who) => return signed_in(&config, &who),
+            Err(error) => (error.outcome(), error.into()),
+        },
+        signal = signals.next() => ("cancelled", anyhow!("{signal} came before anybody was signed in")),
     };
-    let recorded = gateway::record(&config, Fact::SignedIn { account: Text::new(&who) });
+    if let Err(unwritten) = gateway::record(&config, Fact::SignInFailed { outcome }) {
+        tracing::warn!("That cannot be written into the audit log: {unwritten:#}");
+    }
+    Err(error)
+}
+
+fn signed_in(config: &Config, who: &str) -> anyhow::Result<()> {
+    let recorded = gateway::record(config, Fact::SignedIn { account: Text::new(who) });
     print::page(&format!("Signed in: {who}. The login is in `{}`.", config.codex.home))?;
     recorded.context("that cannot be written into the audit log")
 }

@@ -7,17 +7,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use portcullis_agent::{Agent, ApprovalPolicy, Approvals, Profile, TurnBoard};
-use portcullis_audit::{Audit, Entry, OPERATOR, Text};
+use portcullis_audit::{Audit, Entry, Fact as AuditFact, OPERATOR, Text};
 use portcullis_codex::{CodexBinary, Confinement, LoginPrompt};
 use portcullis_dashboard::{Fact, Parts, SignIn, SignInState, Weakening};
+use portcullis_images::Shelf;
 use portcullis_store::Ledger;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::audit;
 use super::confinement::Confined;
 use super::warnings::Weakened;
-use crate::config::{Config, ConfineLevel};
+use super::{audit, gallery};
+use crate::config::{Config, ConfineLevel, ImageBackend};
 
 /// How long a person may take to type in a code. OpenAI's codes live as long.
 const WITHIN: Duration = Duration::from_mins(15);
@@ -32,6 +33,7 @@ pub(super) struct Pages {
     audit_dir: Option<Utf8PathBuf>,
     state_dir: Utf8PathBuf,
     sign_in: Arc<CodexSignIn>,
+    image_backend: ImageBackend,
 }
 
 /// What runs.
@@ -42,6 +44,8 @@ pub(super) struct Running {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) approvals: Approvals,
     pub(super) audit: Audit,
+    /// Where pictures are kept, if they are.
+    pub(super) shelf: Option<Arc<Shelf>>,
 }
 
 impl Pages {
@@ -80,13 +84,15 @@ impl Pages {
                 state: watch::Sender::new(SignInState::Idle),
                 task: Mutex::default(),
             }),
+            image_backend: config.images.backend,
         })
     }
 
     pub(super) fn router(self, running: Running) -> anyhow::Result<axum::Router> {
-        let Running { agent, painter, turns, ledger, approvals, audit } = running;
+        let Running { agent, painter, turns, ledger, approvals, audit, shelf } = running;
         Ok(portcullis_dashboard::router(Parts {
             draws: painter.is_some(),
+            gallery: gallery::of(shelf, painter.is_some(), self.image_backend),
             agent,
             painter,
             turns,
@@ -169,25 +175,26 @@ impl CodexSignIn {
     /// The work of one sign-in; it holds nothing of this value, which holds it.
     fn work(&self) -> impl Future<Output = ()> + Send + use<> {
         let (binary, home, confinement) = (self.binary.clone(), self.home.clone(), self.confinement.clone());
-        let (audit, state) = (self.audit.clone(), self.state.clone());
+        let (log, state) = (self.audit.clone(), self.state.clone());
         async move {
             let shown = state.clone();
             let show = move |LoginPrompt { url, code }: LoginPrompt| {
-                shown.send_replace(SignInState::Waiting { url, code });
+                go_on(&shown, SignInState::Waiting { url, code });
             };
-            let ended = match portcullis_codex::login(&binary, &home, &confinement, WITHIN, show).await {
-                Ok(who) => {
-                    let fact = portcullis_audit::Fact::SignedIn { account: Text::new(&who) };
-                    // It has happened; a log that can not be written is told by its writer.
-                    let _ = audit.append(Entry::new(OPERATOR, fact)).await;
-                    SignInState::Done(who)
-                }
+            let ended = portcullis_codex::login(&binary, &home, &confinement, WITHIN, show).await;
+            let (fact, ended) = match ended {
+                Ok(who) => (AuditFact::SignedIn { account: Text::new(&who) }, SignInState::Done(who)),
                 Err(error) => {
-                    let error = anyhow::Error::from(error);
-                    SignInState::Failed(format!("{error:#}"))
+                    let fact = AuditFact::SignInFailed { outcome: error.outcome() };
+                    (fact, SignInState::Failed(format!("{:#}", anyhow::Error::from(error))))
                 }
             };
-            state.send_replace(ended);
+            let signed_in = matches!(ended, SignInState::Done(_));
+            // What was cancelled has its line already, unless somebody was signed in all the same. A log that can not be written
+            // is told by its writer.
+            if go_on(&state, ended) || signed_in {
+                let _ = log.append(Entry::new(OPERATOR, fact)).await;
+            }
         }
     }
 }
@@ -201,7 +208,7 @@ impl SignIn for CodexSignIn {
     async fn begin(&self) {
         {
             let mut task = self.task();
-            if matches!(self.state(), SignInState::Beginning | SignInState::Waiting { .. }) {
+            if is_under_way(&self.state()) {
                 return;
             }
             self.state.send_replace(SignInState::Beginning);
@@ -215,10 +222,31 @@ impl SignIn for CodexSignIn {
         let _ = tokio::time::timeout(CODE_WITHIN, known).await;
     }
 
-    fn cancel(&self) {
-        let task = self.task().take();
-        if task.is_some() {
-            self.state.send_replace(SignInState::Idle);
+    async fn cancel(&self) {
+        {
+            // Nobody begins another meanwhile.
+            let mut task = self.task();
+            if !go_on(&self.state, SignInState::Idle) {
+                return;
+            }
+            *task = None;
         }
+        let fact = AuditFact::SignInFailed { outcome: "cancelled" };
+        let _ = self.audit.append(Entry::new(OPERATOR, fact)).await;
     }
+}
+
+fn is_under_way(state: &SignInState) -> bool {
+    matches!(state, SignInState::Beginning | SignInState::Waiting { .. })
+}
+
+/// Takes a sign-in that is under way to another state; says whether it was. So it ends once, by itself or by the operator.
+fn go_on(state: &watch::Sender<SignInState>, next: SignInState) -> bool {
+    state.send_if_modified(|state| {
+        let goes_on = is_under_way(state);
+        if goes_on {
+            *state = next;
+        }
+        goes_on
+    })
 }

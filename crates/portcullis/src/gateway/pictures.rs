@@ -152,6 +152,11 @@ fn write_login(home: &Utf8Path) -> std::io::Result<()> {
 }
 
 impl Studio {
+    /// Where pictures are kept, if they are.
+    pub(super) fn shelf(&self) -> Option<Arc<Shelf>> {
+        self.shelf.clone()
+    }
+
     /// As the HTTP frontend has it: admitted, recorded, audited, with a deadline, and lent.
     pub(super) fn pictures(
         &self,

@@ -1,47 +1,97 @@
-//! The dashboard of the real program, in a real browser. What is looked at is in tests/clients/node/dashboard.mjs.
+//! The dashboard of the real program, in a real browser. What is looked at is in tests/clients/node/dashboard*.mjs.
 
 use std::process::Command;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::Utf8TempDir;
 
-use crate::program::{Program, codex};
+use crate::program::{Program, Running, codex};
 
 /// Where Debian, Ubuntu and others have it.
 const BROWSERS: [&str; 4] =
     ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome-stable", "/snap/bin/chromium"];
 
-#[test]
-fn a_browser_shows_every_page_and_axe_finds_nothing() {
+/// A gateway on a demo model, with a state directory of its own.
+struct Gateway {
+    program: Running,
+    state: Utf8PathBuf,
+}
+
+impl Gateway {
+    fn start(state: Utf8PathBuf, codex: &str, settings: &[(&str, &str)]) -> Self {
+        let args = ["serve", "--provider", "lab", "--bind", "127.0.0.1:0", "--codex-bin", codex];
+        let mut program = Program::new(&args).args(["--state-dir", state.as_str()]);
+        for (name, value) in settings {
+            program = program.env(name, value);
+        }
+        Self { program: program.start(), state }
+    }
+
+    /// What a command on this gateway's state directory prints.
+    fn printed(&self, args: &[&str]) -> String {
+        let ended = Program::new(args).args(["--state-dir", self.state.as_str()]).output();
+        assert_eq!(ended.code, 0, "{ended:?}");
+        ended.stdout.trim().to_owned()
+    }
+
+    fn stop(self) {
+        self.program.interrupt();
+        assert_eq!(self.program.end().code, 0);
+    }
+}
+
+fn browse(script: &str, home: &Utf8Path, settings: &[(&str, &str)]) {
     let browser = BROWSERS.into_iter().find(|path| Utf8Path::new(path).exists());
     let browser = browser.expect("there is no Chromium (hint: apt install chromium)");
     let scripts = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients/node");
     assert!(scripts.join("node_modules").exists(), "there are no clients (hint: `make clients`)");
-    let home = Utf8TempDir::new().unwrap();
-    let state = home.path().join("state");
-    let codex = codex();
-    let gateway = Program::new(&["serve", "--provider", "lab", "--bind", "127.0.0.1:0"])
-        .args(["--codex-bin", codex.as_str(), "--state-dir", state.as_str()])
-        .start();
-    gateway.told("worker is ready worker.name=\"codex-images-1\"");
-    let printed = |args: &[&str]| {
-        let ended = Program::new(args).args(["--state-dir", state.as_str()]).output();
-        assert_eq!(ended.code, 0, "{ended:?}");
-        ended.stdout.trim().to_owned()
-    };
-    let key = printed(&["key", "create", "--name", "browser"]);
-    let link = printed(&["dashboard"]);
     let output = Command::new("node")
-        .arg("dashboard.mjs")
+        .arg(script)
         .current_dir(&scripts)
         .env_clear()
         .env("PATH", std::env::var("PATH").unwrap_or_default())
-        .env("HOME", home.path())
-        .envs([("DASHBOARD_LINK", link.as_str()), ("API_KEY", key.as_str()), ("CHROMIUM", browser)])
+        .env("HOME", home)
+        .env("CHROMIUM", browser)
+        .envs(settings.iter().copied())
         .output()
-        .unwrap();
+        .expect("there is no Node.js");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    gateway.interrupt();
-    assert_eq!(gateway.end().code, 0);
+}
+
+#[test]
+fn a_browser_shows_every_page_and_axe_finds_nothing() {
+    let home = Utf8TempDir::new().unwrap();
+    let gateway = Gateway::start(home.path().join("state"), codex().as_str(), &[]);
+    gateway.program.told("worker is ready worker.name=\"codex-images-1\"");
+    let key = gateway.printed(&["key", "create", "--name", "browser"]);
+    let link = gateway.printed(&["dashboard"]);
+    browse("dashboard.mjs", home.path(), &[("DASHBOARD_LINK", &link), ("API_KEY", &key)]);
+    gateway.stop();
+}
+
+/// What waits for the operator, and what fails.
+#[test]
+fn a_browser_shows_what_waits_and_what_is_broken() {
+    // Not below `/tmp`, which is another one in a cell.
+    let home =
+        camino_tempfile::Builder::new().prefix("portcullis-dashboard-").tempdir_in("/var/tmp").unwrap();
+    let asking = [("PORTCULLIS__APPROVALS__WORK", "ask"), ("PORTCULLIS__IMAGES__BACKEND", "off")];
+    let asking = Gateway::start(home.path().join("asking"), codex().as_str(), &asking);
+    // A program that has a version and is no Codex: this one.
+    let no_codex = env!("CARGO_BIN_EXE_portcullis");
+    let broken =
+        Gateway::start(home.path().join("broken"), no_codex, &[("PORTCULLIS__IMAGES__BACKEND", "off")]);
+    asking.program.told("Ready for turns");
+    broken.program.told("Listening on ");
+    let key = asking.printed(&["key", "create", "--name", "worker", "--profile", "work"]);
+    let (asking_link, broken_link) = (asking.printed(&["dashboard"]), broken.printed(&["dashboard"]));
+    let settings =
+        [("ASKING_LINK", asking_link.as_str()), ("WORK_KEY", key.as_str()), ("BROKEN_LINK", &broken_link)];
+    browse("dashboard_states.mjs", home.path(), &settings);
+    let failed = broken.printed(&["audit", "show", "--event", "sign_in_failed"]);
+    assert!(failed.ends_with(" operator sign_in_failed outcome=\"failed\""), "{failed}");
+    assert_eq!(failed.lines().count(), 1, "{failed}");
+    asking.stop();
+    broken.stop();
 }

@@ -2,219 +2,44 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not do its work has failed")]
 
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+mod pictures;
+mod support;
+
 use std::time::Duration;
 
-use async_trait::async_trait;
-use axum::Router;
 use axum::body::Body;
-use camino_tempfile::{Utf8TempDir, tempdir};
-use http::{Request, StatusCode, header};
-use http_body_util::BodyExt as _;
+use http::{Request, StatusCode};
 use portcullis_access::{Grant, KeyStore};
-use portcullis_agent::{
-    Agent, AgentError, ApprovalKind, ApprovalPolicies, ApprovalPolicy, Approvals, Capabilities, Model, Place,
-    Profile, Question, Readiness, ReasoningSummary, ToolOutput, Turn, TurnBoard, TurnEvent, TurnOptions,
-    TurnRequest, TurnSource, Verdict, Watched, WorkerReport,
-};
-use portcullis_audit::{Audit, Limits};
-use portcullis_dashboard::{Parts, SignIn, SignInState, issue_code, router};
-use portcullis_store::{Ledger as _, LedgerEntry, Memory, Tally};
+use portcullis_agent::{ApprovalKind, Profile, Question, Verdict};
+use portcullis_dashboard::issue_code;
+use portcullis_store::{Ledger as _, LedgerEntry, Tally};
 use secrecy::ExposeSecret as _;
-use tower::ServiceExt as _;
 
-/// What a client or a model may write anywhere.
-const HOSTILE: &str = "<script>alert(1)</script>\"'&";
-
-struct Silent;
-
-impl TurnSource for Silent {
-    fn poll_next(&mut self, _cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
-        Poll::Pending
-    }
-
-    fn answer(&mut self, _outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Agent for Silent {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { deltas: true, tools: true }
-    }
-
-    async fn models(&self) -> Result<Vec<Model>, AgentError> {
-        Ok(Vec::new())
-    }
-
-    async fn readiness(&self) -> Readiness {
-        Readiness::of(Vec::new())
-    }
-
-    fn workers(&self) -> Vec<WorkerReport> {
-        Vec::new()
-    }
-
-    async fn start_turn(&self, _request: TurnRequest) -> Result<Turn, AgentError> {
-        Ok(Turn::new("thread".into(), "turn".into(), Self))
-    }
-}
-
-#[derive(Default)]
-struct Signs(Mutex<Vec<&'static str>>);
-
-#[async_trait]
-impl SignIn for Signs {
-    fn state(&self) -> SignInState {
-        SignInState::Waiting { url: "https://login.example/device".to_owned(), code: "ABCD-1234".to_owned() }
-    }
-
-    async fn begin(&self) {
-        self.0.lock().unwrap().push("begin");
-    }
-
-    fn cancel(&self) {
-        self.0.lock().unwrap().push("cancel");
-    }
-}
-
-struct Bench {
-    router: Router,
-    dir: Utf8TempDir,
-    approvals: Approvals,
-    turns: TurnBoard,
-    agent: Arc<dyn Agent>,
-    audit: Audit,
-    signs: Arc<Signs>,
-    ledger: Arc<Memory>,
-}
-
-/// What came back.
-#[derive(Debug)]
-struct Answer {
-    status: StatusCode,
-    location: Option<String>,
-    cookie: Option<String>,
-    body: String,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let dir = tempdir().unwrap();
-        let audit_dir = dir.path().join("audit");
-        let audit = Audit::start(&audit_dir, Limits::default()).unwrap();
-        let policies = ApprovalPolicies { read: ApprovalPolicy::Ask, work: ApprovalPolicy::Ask };
-        let approvals = Approvals::new(policies, 8, Duration::from_mins(5), Arc::new(audit.clone()));
-        let turns = TurnBoard::default();
-        let agent: Arc<dyn Agent> = Arc::new(Watched::new(Silent, turns.clone()));
-        let signs = Arc::new(Signs::default());
-        let ledger = Arc::new(Memory::new(1 << 20));
-        let router = router(Parts {
-            agent: Arc::clone(&agent),
-            painter: None,
-            turns: turns.clone(),
-            ledger: Arc::clone(&ledger) as _,
-            approvals: approvals.clone(),
-            audit: audit.clone(),
-            audit_dir: Some(audit_dir),
-            state_dir: dir.path().to_owned(),
-            sign_in: Arc::clone(&signs) as _,
-            weakenings: Vec::new(),
-            confinement: Vec::new(),
-            about: Vec::new(),
-            draws: false,
-        });
-        Self { router: router.unwrap(), dir, approvals, turns, agent, audit, signs, ledger }
-    }
-
-    async fn ask(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let text = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-        let (status, location, cookie) =
-            (response.status(), text(header::LOCATION), text(header::SET_COOKIE));
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        Answer { status, location, cookie, body: String::from_utf8(body.into()).unwrap() }
-    }
-
-    async fn get(&self, path: &str, cookie: &str) -> Answer {
-        self.ask(Request::get(path).header("cookie", cookie).body(Body::empty()).unwrap()).await
-    }
-
-    async fn post(&self, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Answer {
-        self.ask(form(path, cookie, fields)).await
-    }
-
-    /// A session's cookie, and the token of its forms.
-    async fn sign_in(&self) -> (String, String) {
-        let (code, _) = issue_code(self.dir.path()).unwrap();
-        let answer = self.post("/dashboard/sign-in", "", &[("code", code.expose_secret())]).await;
-        assert_eq!((answer.status, answer.location.as_deref()), (StatusCode::SEE_OTHER, Some("/dashboard")));
-        let cookie = answer.cookie.unwrap();
-        assert!(cookie.ends_with("; Path=/dashboard; HttpOnly; SameSite=Strict; Max-Age=43200"), "{cookie}");
-        let cookie = cookie.split(';').next().unwrap().to_owned();
-        let page = self.get("/dashboard", &cookie).await.body;
-        let token =
-            page.split("name=\"form\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        (cookie, token)
-    }
-
-    fn facts(&self) -> Vec<String> {
-        let mut facts = Vec::new();
-        portcullis_audit::read(&self.dir.path().join("audit"), |line, _| facts.push(line.event)).unwrap();
-        facts
-    }
-}
-
-fn form(path: &str, cookie: &str, fields: &[(&str, &str)]) -> Request<Body> {
-    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let request = Request::post(path).header("cookie", cookie).header("host", "gateway:1");
-    request.header("content-type", "application/x-www-form-urlencoded").body(Body::from(body)).unwrap()
-}
-
-fn turn_request() -> TurnRequest {
-    let options = TurnOptions {
-        model: HOSTILE.into(),
-        effort: None,
-        summary: ReasoningSummary::Default,
-        verbosity: None,
-        service_tier: None,
-        output_schema: None,
-        deadline: Duration::from_secs(1),
-    };
-    TurnRequest {
-        picture: None,
-        request: "req_1".into(),
-        principal: HOSTILE.into(),
-        profile: Profile::Chat,
-        place: Place::default(),
-        history: Vec::new(),
-        tools: Vec::new(),
-        options,
-    }
-}
+use crate::support::{Bench, HOSTILE, form, turn_request};
 
 /// Every page, and everything that a form does.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 13] = [
     "/dashboard",
     "/dashboard/live",
     "/dashboard/requests",
     "/dashboard/usage",
     "/dashboard/keys",
     "/dashboard/approvals",
+    "/dashboard/pictures",
+    "/dashboard/pictures?key=app&skip=24",
     "/dashboard/codex",
     "/dashboard/confinement",
     "/dashboard/audit",
     "/dashboard/audit?check",
     "/dashboard/playground",
 ];
-const ACTS: [&str; 8] = [
+const ACTS: [&str; 9] = [
     "/dashboard/keys",
     "/dashboard/keys/k/rotate",
     "/dashboard/keys/k/revoke",
     "/dashboard/approvals/a",
     "/dashboard/turns/0/interrupt",
+    "/dashboard/pictures/00000000000000000000000000000000/delete",
     "/dashboard/codex",
     "/dashboard/codex/cancel",
     "/dashboard/sign-out",
@@ -318,7 +143,11 @@ async fn a_form_must_be_of_its_session_and_from_here() {
     );
     assert_eq!(bench.get("/dashboard", &cookie).await.location.as_deref(), Some("/dashboard/sign-in"));
     bench.audit.close().await;
-    assert_eq!(bench.facts(), ["dashboard_opened", "dashboard_opened", "turn_interrupted", "refused"]);
+    assert_eq!(
+        bench.facts(),
+        ["dashboard_opened", "dashboard_opened", "turn_interrupted", "dashboard_closed", "refused"]
+    );
+    assert_eq!(bench.lines("dashboard_closed"), ["operator {}"]);
 }
 
 #[tokio::test]
