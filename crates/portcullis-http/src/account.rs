@@ -1,5 +1,6 @@
 //! How much of the login's limits is used, on the answers of whoever uses them up.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,18 +28,20 @@ const WINDOWS: [(&str, HeaderName, HeaderName); 2] = [
 #[derive(Debug, Default)]
 pub(crate) struct AccountFacts(Mutex<Option<(Instant, Told)>>);
 
-/// The fullest limit of each window.
+/// The fullest of each window.
 type Told = [Option<AccountWindow>; 2];
 
 impl AccountFacts {
     /// Says on an answer what is known; nothing where nothing is.
     pub(crate) fn tell(&self, headers: &mut HeaderMap, agent: &dyn Agent, now: Instant) {
+        let unix_seconds = jiff::Timestamp::now().as_second();
         let told = self.fresh(now).unwrap_or_else(|| {
-            let told = fullest(&agent.workers());
+            let workers = agent.workers();
+            let known = known(&workers, unix_seconds);
+            let told = WINDOWS.map(|(name, ..)| fullest(&known, name));
             *self.lock() = Some((now, told));
             told
         });
-        let unix_seconds = jiff::Timestamp::now().as_second();
         for ((_, used, reset), window) in WINDOWS.into_iter().zip(told) {
             let Some(window) = window else { continue };
             headers.insert(used, HeaderValue::from(window.used_percent));
@@ -64,24 +67,42 @@ impl AccountFacts {
     }
 }
 
-fn fullest(workers: &[WorkerReport]) -> Told {
-    WINDOWS.map(|(name, ..)| {
-        let windows = workers.iter().flat_map(|worker| &worker.account);
-        let windows = windows.filter(|((_, window), _)| *window == name).map(|(_, window)| *window);
-        windows.max_by_key(|window| window.used_percent)
-    })
+/// What is known of each limit's windows that are not over: the most that a worker was told. What was used of one that is over
+/// says nothing of the next.
+pub(crate) fn known(workers: &[WorkerReport], now: i64) -> BTreeMap<(&str, &'static str), AccountWindow> {
+    let mut known: BTreeMap<_, AccountWindow> = BTreeMap::new();
+    for ((limit, name), window) in workers.iter().flat_map(|worker| &worker.account) {
+        if window.resets_at.is_some_and(|at| at <= now) {
+            continue;
+        }
+        let most = known.entry((limit.as_str(), *name)).or_insert(*window);
+        if window.used_percent > most.used_percent {
+            *most = *window;
+        }
+    }
+    known
+}
+
+fn fullest(
+    known: &BTreeMap<(&str, &'static str), AccountWindow>,
+    name: &'static str,
+) -> Option<AccountWindow> {
+    let windows = known.iter().filter(|((_, window), _)| *window == name).map(|(_, window)| *window);
+    windows.max_by_key(|window| window.used_percent)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]
-    fn the_fullest_limit_of_each_window_is_told() {
-        let window = |used_percent| AccountWindow { used_percent, length: None, resets_at: Some(7) };
-        let worker = |account: &[(&str, &'static str, i32)]| WorkerReport {
+    fn the_fullest_limit_of_each_window_is_told_and_none_that_is_over() {
+        let window = |used_percent, resets_at| AccountWindow {
+            used_percent,
+            length: None,
+            resets_at: Some(resets_at),
+        };
+        let worker = |account: &[(&str, &'static str, i32, i64)]| WorkerReport {
             name: "codex-1".to_owned(),
             state: "ready",
             age: None,
@@ -90,14 +111,28 @@ mod tests {
             ended: BTreeMap::new(),
             account: account
                 .iter()
-                .map(|(limit, name, used)| (((*limit).to_owned(), *name), window(*used)))
+                .map(|(limit, name, used, resets_at)| {
+                    (((*limit).to_owned(), *name), window(*used, *resets_at))
+                })
                 .collect(),
         };
-        assert_eq!(fullest(&[worker(&[])]), [None, None]);
+        assert_eq!(known(&[worker(&[])], 0), BTreeMap::new());
         let workers = [
-            worker(&[("codex", "primary", 40), ("codex", "secondary", 90)]),
-            worker(&[("codex", "primary", 55), ("other", "primary", 12)]),
+            worker(&[("codex", "primary", 40, 7), ("codex", "secondary", 90, 9)]),
+            worker(&[("codex", "primary", 55, 8), ("other", "primary", 12, 9)]),
         ];
-        assert_eq!(fullest(&workers), [Some(window(55)), Some(window(90))]);
+        let told = |now| {
+            let known = known(&workers, now);
+            let told: Vec<_> = known
+                .iter()
+                .map(|((limit, name), window)| format!("{limit} {name} {}", window.used_percent))
+                .collect();
+            (told.join(", "), ["primary", "secondary"].map(|name| fullest(&known, name)))
+        };
+        let all = "codex primary 55, codex secondary 90, other primary 12";
+        assert_eq!(told(0), (all.to_owned(), [Some(window(55, 8)), Some(window(90, 9))]));
+        let later = "codex secondary 90, other primary 12";
+        assert_eq!(told(8), (later.to_owned(), [Some(window(12, 9)), Some(window(90, 9))]));
+        assert_eq!(told(9), (String::new(), [None, None]));
     }
 }

@@ -9,6 +9,7 @@ use portcullis_agent::{Agent, Approvals, Profile};
 use portcullis_audit::Audit;
 use portcullis_openai::chat;
 use portcullis_store::{Conversations, Responses};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -33,11 +34,12 @@ pub struct Gateway {
     pub audit: Audit,
     /// What agents ask of the operator.
     pub approvals: Approvals,
-    /// How requests are treated, each as it was when it came. `entrance.origins`, `connections` and `head` stay as they
-    /// were at first.
+    /// How requests are treated, each as it was when it came. `entrance.connections` and `head` stay as they were at first.
     pub settings: watch::Receiver<Arc<Settings>>,
     /// Weakened settings, in plain words; shown in `/readyz`.
     pub warnings: Vec<String>,
+    /// With this `/readyz` tells more than to everybody: whoever knows it can read the state directory.
+    pub local: SecretString,
     /// Where responses are kept.
     pub responses: Arc<dyn Responses>,
     /// Where conversations are kept.
@@ -129,6 +131,7 @@ pub(crate) struct App {
     pub(crate) rates: Arc<Rates>,
     pub(crate) settings: watch::Receiver<Arc<Settings>>,
     pub(crate) warnings: Vec<String>,
+    pub(crate) local: SecretString,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parked: ParkedTurns,
     pub(crate) responses: Arc<dyn Responses>,

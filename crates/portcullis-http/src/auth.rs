@@ -176,7 +176,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 }
 
 /// `Bearer KEY`; the scheme is case-insensitive (RFC 9110, section 11.1).
-fn bearer(header: &str) -> Option<&str> {
+pub(crate) fn bearer(header: &str) -> Option<&str> {
     let (scheme, key) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Method, header};
+use tower::{Layer as _, ServiceExt as _};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 
 use crate::app::App;
@@ -72,20 +74,30 @@ fn is_ours(authority: &Authority, local: Option<IpAddr>, listed: &[String]) -> b
         || listed.iter().any(|name| host.eq_ignore_ascii_case(name))
 }
 
-/// Answers browsers that ask whether a page of another origin may call: those that the operator lists, with a key in a
-/// header and never with what the browser itself knows. `None` where no origin is listed.
-pub(crate) fn cors(origins: &[String]) -> Option<CorsLayer> {
-    if origins.is_empty() {
-        return None;
-    }
-    let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
-    let layer = CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+/// Answers browsers that ask whether a page of another origin may call: those that the operator lists at that time, with a key in
+/// a header and never with what the browser itself knows.
+pub(crate) fn cors(app: Arc<App>) -> CorsLayer {
+    let listed = move |origin: &HeaderValue, _head: &Parts| {
+        app.settings().entrance.origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes())
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(listed))
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         // The official SDKs send some of their own, more with every version.
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(ExposeHeaders::list(EXPOSED.map(header::HeaderName::from_static)));
-    Some(layer)
+        .expose_headers(ExposeHeaders::list(EXPOSED.map(header::HeaderName::from_static)))
+}
+
+/// Where no origin is listed, nothing is said of them.
+pub(crate) async fn of_pages(
+    State((app, cors)): State<(Arc<App>, CorsLayer)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if app.settings().entrance.origins.is_empty() {
+        return next.run(request).await;
+    }
+    cors.layer(next).oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 /// What a page may read of an answer's head.

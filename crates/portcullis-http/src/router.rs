@@ -7,12 +7,11 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use portcullis_access::Scope;
-use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::auth::behind;
-use crate::door::{cors, look};
+use crate::door::{cors, look, of_pages};
 use crate::error::ApiError;
 use crate::images::{plugin_routes, routes as images};
 use crate::once::once;
@@ -79,7 +78,7 @@ pub(crate) fn router(app: &Arc<App>, pages: Option<Router>) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::wrong_method() })
         // A bug in one handler is one request's failure.
         .layer(CatchPanicLayer::custom(|_panic| ApiError::internal().into_response()))
-        .layer(option_layer(cors(&app.settings().entrance.origins)))
+        .layer(from_fn_with_state((Arc::clone(app), cors(Arc::clone(app))), of_pages))
         .layer(from_fn_with_state(Arc::clone(app), look))
         // Outermost, so that every answer has an id.
         .layer(from_fn_with_state(Arc::clone(app), identify))

@@ -37,6 +37,7 @@ use portcullis_codex::{Codex, Painter};
 use portcullis_http::Bookkeeper;
 use portcullis_lab::ModelServer;
 use portcullis_store_sql::SqlStore;
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -84,6 +85,8 @@ pub(crate) struct Gateway {
     /// Responses and conversations.
     kept: Arc<SqlStore>,
     keys: Arc<Keys>,
+    /// By which commands on this machine are known.
+    local: SecretString,
     audit: Audit,
     approvals: Approvals,
     settings: portcullis_http::Settings,
@@ -121,7 +124,7 @@ impl Gateway {
         let clients_wait = !handed.is_empty();
         let listener = listen::listen(handed.http, config.http.bind).await?;
         let address = listener.local_addr().context("the listener has no address")?;
-        state.listens_on(address)?;
+        let local = state.listens_on(address)?;
         let image_listener = listen::listen_for_images(handed.images, config.images.bind).await?;
         let kept = Arc::new(store::open(config, state.path()).await?);
         let upstream = upstream::open(&config.provider).await?;
@@ -180,6 +183,7 @@ impl Gateway {
             image_listener,
             kept,
             keys,
+            local,
             approvals,
             audit,
             settings: http::settings(config),
@@ -229,6 +233,7 @@ impl Gateway {
             image_listener,
             kept,
             keys,
+            local,
             audit,
             approvals,
             settings,
@@ -282,6 +287,7 @@ impl Gateway {
             approvals: approvals.clone(),
             settings: settings.subscribe(),
             warnings,
+            local,
             responses,
             conversations,
             usage: Arc::clone(&usage),

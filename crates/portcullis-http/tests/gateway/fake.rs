@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Options, settings};
+use crate::support::{LOCAL, Options, settings};
 
 /// Answers every turn with `ok`, at once or when the test says so, and remembers what it was asked.
 #[derive(Default)]
@@ -164,6 +164,7 @@ impl FakeGate {
             approvals: approvals.clone(),
             settings: settings.subscribe(),
             warnings: Vec::new(),
+            local: LOCAL.into(),
             responses: Arc::clone(&options.kept) as _,
             conversations: Arc::clone(&options.kept) as _,
             usage,

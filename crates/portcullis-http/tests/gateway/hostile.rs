@@ -1,6 +1,7 @@
 //! Clients that do not play by the rules, byte by byte.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -196,6 +197,21 @@ async fn pages_of_listed_origins_may_call_and_no_others() {
                 allowed.then_some(origin)
             );
             assert!(head.get("access-control-allow-credentials").is_none());
+        }
+    }
+    // Another list holds from the next request on, and none is as if nothing were said of it.
+    for (listed, allowed) in
+        [("https://other.example", [None, Some("https://other.example")]), ("", [None, None])]
+    {
+        gate.settings.send_modify(|settings| {
+            let listed = Some(listed.to_owned()).filter(|listed| !listed.is_empty());
+            Arc::make_mut(settings).entrance.origins = listed.into_iter().collect();
+        });
+        for (origin, allowed) in ["https://app.example", "https://other.example"].into_iter().zip(allowed) {
+            let response = gate.request("GET", "/v1/models").header("origin", origin).send().await.unwrap();
+            let told = response.headers().get("access-control-allow-origin");
+            assert_eq!(told.map(|value| value.to_str().unwrap()), allowed, "{listed} {origin}");
+            assert_eq!(response.headers().contains_key("vary"), !listed.is_empty());
         }
     }
     gate.finish().await;

@@ -30,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 /// How long anything that should happen may take before the test says that it did not.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a command on the gateway's machine shows.
+pub(crate) const LOCAL: &str = "local-word";
+
 /// A running gateway, all of it.
 pub(crate) struct TestGate {
     pub(crate) model: ModelServer,
@@ -212,6 +215,7 @@ impl TestGate {
             ),
             settings: settings.subscribe(),
             warnings: Vec::new(),
+            local: LOCAL.into(),
             responses: Arc::clone(&options.kept) as _,
             conversations: Arc::clone(&options.kept) as _,
             usage,

@@ -44,7 +44,7 @@ pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result
     };
     let mut checks = vec![Check::ok("configuration", told)];
     let running = StateDir::running(&config.state.dir)?;
-    checks.extend(state::checks(&config, running).await);
+    checks.extend(state::checks(&config, running.as_ref()).await);
     let binary = gateway::find_codex(config.codex.bin.as_deref(), environment).await;
     checks.extend(codex::checks(binary.as_ref(), &config).await);
     if let Ok(binary) = &binary {

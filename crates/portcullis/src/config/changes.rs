@@ -36,7 +36,7 @@ pub(crate) fn reload(running: &Loaded, new: &Loaded, places: NonZeroUsize) -> Re
     };
     let mut config = running.config.clone();
     let Config { http, turn, limits, store, openai, approvals, aliases, .. } = new.config.clone();
-    config.http.hosts = http.hosts;
+    (config.http.hosts, config.http.origins) = (http.hosts, http.origins);
     config.turn = turn;
     let turns = if more_turns { config.limits.turns } else { limits.turns };
     config.limits = Limits { turns, ..limits };
@@ -99,12 +99,17 @@ mod tests {
         };
         let started = loaded(&custom("one"));
         let places = started.config.limits.turns;
-        let more = "limits = { queue = 7, turns = 10 }\nhttp.bind = \"127.0.0.1:1\"\naliases.fast.model = \"gpt-5.5\"";
+        let more = "limits = { queue = 7, turns = 10 }\nhttp.bind = \"127.0.0.1:1\"\nhttp.origins = \"https://app.example\"\naliases.fast.model = \"gpt-5.5\"";
         let new = loaded(&format!("{}{more}", custom("two")));
         let first = reload(&started, &new, places);
         assert_eq!(
             told(&first.applied),
-            ["limits.turns 64 10", "limits.queue 256 7", "aliases.fast.model - \"gpt-5.5\""]
+            [
+                "http.origins \"\" \"https://app.example\"",
+                "limits.turns 64 10",
+                "limits.queue 256 7",
+                "aliases.fast.model - \"gpt-5.5\"",
+            ]
         );
         let restart = [
             "http.bind \"127.0.0.1:8320\" \"127.0.0.1:1\"",
@@ -125,7 +130,7 @@ mod tests {
         // More turns than the workers have places for, and aliases for a model that they may not know.
         let other = "limits.turns = 65\ncodex.model = \"other\"\naliases.fast.model = \"other\"";
         let third = reload(&second.running, &loaded(&format!("{}{other}", custom("one"))), places);
-        assert_eq!(told(&third.applied), ["limits.queue 7 256"]);
+        assert_eq!(told(&third.applied), ["http.origins \"https://app.example\" \"\"", "limits.queue 7 256"]);
         assert_eq!(
             told(&third.needs_restart),
             [

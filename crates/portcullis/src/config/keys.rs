@@ -345,8 +345,17 @@ pub(super) static KEYS: &[Key] = &[
 
 /// What a running gateway takes over from a file that changed, as beginnings of names. Everything else holds until it is
 /// started again.
-pub(super) static RELOADED: &[&str] =
-    &["http.hosts", "turn.", "limits.", "store.keep", "store.size", "openai.", "approvals.", "aliases."];
+pub(super) static RELOADED: &[&str] = &[
+    "http.hosts",
+    "http.origins",
+    "turn.",
+    "limits.",
+    "store.keep",
+    "store.size",
+    "openai.",
+    "approvals.",
+    "aliases.",
+];
 
 /// Whether a running gateway takes this key over.
 pub(super) fn is_reloaded(name: &str) -> bool {

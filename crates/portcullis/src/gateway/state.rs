@@ -10,8 +10,10 @@ use anyhow::Context as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use secrecy::SecretString;
 use tokio::time::Instant;
 use tracing::info;
+use uuid::Uuid;
 
 /// How often a directory that is waited for is looked at: nobody tells when a lock is given back.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -37,11 +39,13 @@ struct Taken {
 }
 
 /// A gateway that has claimed a state directory.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Running {
     pub(crate) pid: u32,
     /// Not known while it starts.
     pub(crate) address: Option<SocketAddr>,
+    /// Who knows it has read the lock, and is its owner.
+    pub(crate) word: Option<SecretString>,
 }
 
 impl StateDir {
@@ -85,11 +89,13 @@ impl StateDir {
         }
     }
 
-    /// Lets `portcullis status` know where the gateway listens.
-    pub(crate) fn listens_on(&self, address: SocketAddr) -> anyhow::Result<()> {
-        let text = format!("{}\n{address}\n", std::process::id());
+    /// Lets `portcullis status` know where the gateway listens, and a word by which the gateway knows it.
+    pub(crate) fn listens_on(&self, address: SocketAddr) -> anyhow::Result<SecretString> {
+        let word = Uuid::new_v4().simple().to_string();
+        let text = format!("{}\n{address}\n{word}\n", std::process::id());
         write_down(&self.lock, &text)
-            .with_context(|| format!("failed to write to the lock of `{}`", self.path))
+            .with_context(|| format!("failed to write to the lock of `{}`", self.path))?;
+        Ok(word.into())
     }
 
     /// The gateway that has claimed this directory, if one has.
@@ -125,7 +131,8 @@ fn read_running(lock: &File) -> Option<Running> {
     lock.take(128).read_to_string(&mut text).ok()?;
     let mut lines = text.lines();
     let pid = lines.next()?.parse().ok()?;
-    Some(Running { pid, address: lines.next().and_then(|address| address.parse().ok()) })
+    let address = lines.next().and_then(|address| address.parse().ok());
+    Some(Running { pid, address, word: lines.next().map(SecretString::from) })
 }
 
 #[cfg(test)]
@@ -133,6 +140,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     use camino_tempfile::Utf8TempDir;
+    use secrecy::ExposeSecret as _;
 
     use super::*;
 
@@ -148,10 +156,17 @@ mod tests {
             "{refused}"
         );
         let pid = std::process::id();
-        let running = |path| StateDir::running(path).unwrap();
-        assert_eq!(running(&path), Some(Running { pid, address: None }));
-        claimed.listens_on("[::1]:80".parse().unwrap()).unwrap();
-        assert_eq!(running(&path), Some(Running { pid, address: Some("[::1]:80".parse().unwrap()) }));
+        let running = |path| {
+            let running = StateDir::running(path).unwrap()?;
+            let word = running.word.map(|word| word.expose_secret().to_owned());
+            Some((running.pid, running.address.map(|address| address.to_string()), word))
+        };
+        assert_eq!(running(&path), Some((pid, None, None)));
+        let longest = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535";
+        let word = claimed.listens_on(longest.parse().unwrap()).unwrap().expose_secret().to_owned();
+        assert_eq!(running(&path), Some((pid, Some(longest.to_owned()), Some(word.clone()))));
+        let file = std::fs::metadata(path.join("gateway.lock")).unwrap();
+        assert_eq!((file.mode() & 0o777, word.len()), (0o600, 32));
         drop(claimed);
         assert_eq!((running(&path), running(dir.path())), (None, None));
         StateDir::claim(&path).unwrap();

@@ -5,6 +5,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use camino_tempfile::Utf8TempDir;
 
+use portcullis_lab::{Answer, ModelServer};
+use serde_json::{Value, json};
+
 use crate::program::{Program, ask, codex};
 
 #[test]
@@ -68,6 +71,7 @@ fn status_tells_whether_a_gateway_is_ready() {
     for expected in [
         "  ok       worker         codex-1 is ready\n",
         "  ok       audit          ",
+        "  limit    –              the provider has not told any yet\n",
         "  weakened the gateway listens on 0.0.0.0",
     ] {
         assert!(told.stdout.contains(expected), "{told:?}");
@@ -77,6 +81,68 @@ fn status_tells_whether_a_gateway_is_ready() {
     gateway.interrupt();
     assert_eq!(gateway.end().code, 0);
     assert_eq!(status(&[]).code, 1);
+}
+
+/// As the provider said on its last answer, by way of Codex and the running gateway; a request without the word of the state
+/// directory is not told.
+#[tokio::test(flavor = "multi_thread")]
+async fn status_tells_how_much_of_the_limits_is_used() {
+    let dir = Utf8TempDir::new().unwrap();
+    let (state, file) = (dir.path().join("state"), dir.path().join("portcullis.toml"));
+    let model = ModelServer::start().await.unwrap();
+    let resets_at = jiff::Timestamp::now().as_second() + 3 * 3600 + 600;
+    let answer = Answer::text(["ok"])
+        .header("x-codex-primary-used-percent", "42")
+        .header("x-codex-primary-window-minutes", "300")
+        .header("x-codex-primary-reset-at", &resets_at.to_string())
+        .header("x-codex-secondary-used-percent", "7")
+        .header("x-codex-secondary-window-minutes", "10080");
+    model.enqueue(answer);
+    let (codex, upstream) = (codex(), model.base_url());
+    let text = format!(
+        "provider = {{ kind = 'custom', base_url = '{upstream}' }}\nhttp.bind = '127.0.0.1:0'\n\
+         codex.bin = '{codex}'\nstate.dir = '{state}'\nimages.backend = 'off'\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let gateway = Program::new(&["serve", "--config", file.as_str()]).start();
+    let base = format!("http://{}", gateway.told("Listening on http://").trim_end_matches("/v1,"));
+    gateway.told("Ready for turns");
+    let at = ["--state-dir", state.as_str()];
+    let key = Program::new(&["key", "create", "--name", "app"]).args(at).output().stdout;
+    let mut answer = String::new();
+    let body = r#"{"model": "codex", "messages": [{"role": "user", "content": "Hi"}]}"#;
+    ask(&base, key.trim(), body).read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    let status = |args: &[&str]| Program::new(&["status"]).args(at).args_slice(args).output().stdout;
+    // Codex tells them beside the answer.
+    let told = loop {
+        let told = status(&[]);
+        if !told.contains("has not told any yet") {
+            break told;
+        }
+    };
+    let limits: Vec<_> = told.lines().filter(|line| line.starts_with("  limit")).collect();
+    let until = jiff::Timestamp::from_second(resets_at).unwrap().strftime("%Y-%m-%d %H:%M UTC");
+    assert_eq!(
+        limits,
+        [
+            format!("  limit    codex          42 % of 5 h used, for 3 h more (until {until})").as_str(),
+            "  limit    codex          7 % of 7 d used",
+        ],
+        "{told}"
+    );
+    let json: Value = serde_json::from_str(&status(&["--json"])).unwrap();
+    assert_eq!(
+        json["account"],
+        json!([
+            {"limit": "codex", "window": "primary", "used_percent": 42, "window_seconds": 18000, "resets_at": resets_at},
+            {"limit": "codex", "window": "secondary", "used_percent": 7, "window_seconds": 604_800, "resets_at": null},
+        ])
+    );
+    gateway.interrupt();
+    assert_eq!(gateway.end().code, 0);
+    model.shutdown().await;
 }
 
 /// What `portcullis reload` says is what is so: for the file that was there when it was called, and for every request from
@@ -245,4 +311,19 @@ fn logout_is_codexs_own() {
     assert!(!login.exists());
     let shown = Program::new(&["audit", "show", "--state-dir", state.path().as_str()]).output().stdout;
     assert!(shown.contains(" operator signed_out") && shown.lines().count() == 1, "{shown}");
+}
+
+/// What was tried and did not happen is written down as well.
+#[test]
+fn a_login_that_fails_is_in_the_audit_log() {
+    let state = Utf8TempDir::new().unwrap();
+    // A program that has a version and is no Codex: this one.
+    let no_codex = env!("CARGO_BIN_EXE_portcullis");
+    let at = ["--state-dir", state.path().as_str()];
+    let failed = Program::new(&["login", "--codex-bin", no_codex]).args(at).output();
+    assert_eq!((failed.code, failed.stdout.as_str()), (1, ""), "{failed:?}");
+    assert!(failed.stderr.starts_with("error: Codex could not begin the sign-in: "), "{failed:?}");
+    let shown = Program::new(&["audit", "show"]).args(at).output().stdout;
+    let (_when, what) = shown.trim_end().split_once(' ').unwrap();
+    assert_eq!(what, "     1 operator sign_in_failed outcome=\"failed\"");
 }

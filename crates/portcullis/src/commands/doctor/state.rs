@@ -14,7 +14,7 @@ const LITTLE: u64 = 64 << 20;
 const SOME: u64 = 1 << 30;
 
 /// The state directory, its disk, its keys and its audit log; the port.
-pub(super) async fn checks(config: &Config, running: Option<Running>) -> Vec<Check> {
+pub(super) async fn checks(config: &Config, running: Option<&Running>) -> Vec<Check> {
     let dir = &config.state.dir;
     let mut checks = vec![match running {
         Some(Running { pid, .. }) => {
