@@ -10,6 +10,8 @@ mod demo;
 mod handover;
 mod operate;
 mod program;
+mod sign_in;
+mod sign_in_service;
 
 use std::net::TcpListener;
 

@@ -312,18 +312,3 @@ fn logout_is_codexs_own() {
     let shown = Program::new(&["audit", "show", "--state-dir", state.path().as_str()]).output().stdout;
     assert!(shown.contains(" operator signed_out") && shown.lines().count() == 1, "{shown}");
 }
-
-/// What was tried and did not happen is written down as well.
-#[test]
-fn a_login_that_fails_is_in_the_audit_log() {
-    let state = Utf8TempDir::new().unwrap();
-    // A program that has a version and is no Codex: this one.
-    let no_codex = env!("CARGO_BIN_EXE_portcullis");
-    let at = ["--state-dir", state.path().as_str()];
-    let failed = Program::new(&["login", "--codex-bin", no_codex]).args(at).output();
-    assert_eq!((failed.code, failed.stdout.as_str()), (1, ""), "{failed:?}");
-    assert!(failed.stderr.starts_with("error: Codex could not begin the sign-in: "), "{failed:?}");
-    let shown = Program::new(&["audit", "show"]).args(at).output().stdout;
-    let (_when, what) = shown.trim_end().split_once(' ').unwrap();
-    assert_eq!(what, "     1 operator sign_in_failed outcome=\"failed\"");
-}
