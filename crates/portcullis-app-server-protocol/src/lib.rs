@@ -23,11 +23,12 @@ pub use notifications::{
 };
 pub use pictures::{FunctionCallOutput, ImageFailure, ImageGeneration, InputImage, ResultBytes};
 pub use requests::{
-    Account, AccountReadParams, AccountReadResponse, Approval, ApprovalDecision, ApprovalResponse,
-    ClientInfo, ConfigReadParams, ConfigReadResponse, DynamicTool, EnvironmentAddParams,
-    EnvironmentInfoParams, InitializeCapabilities, InitializeParams, LoginStartParams, LoginStartResponse,
-    LogoutParams, Method, ModelEntry, ModelListParams, ModelListResponse, ReasoningEffortOption,
-    RequirementsReadParams, RequirementsReadResponse, Reviewer, SandboxMode, ThreadInjectItemsParams,
-    ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams, ToolCallResponse, ToolOutputItem,
-    TurnEnvironment, TurnInterruptParams, TurnStartParams, TurnStartResponse, UserInput, WithId,
+    Account, AccountLimitsReadParams, AccountLimitsReadResponse, AccountReadParams, AccountReadResponse,
+    Approval, ApprovalDecision, ApprovalResponse, ClientInfo, ConfigReadParams, ConfigReadResponse,
+    DynamicTool, EnvironmentAddParams, EnvironmentInfoParams, InitializeCapabilities, InitializeParams,
+    LoginStartParams, LoginStartResponse, LogoutParams, Method, ModelEntry, ModelListParams,
+    ModelListResponse, ReasoningEffortOption, RequirementsReadParams, RequirementsReadResponse, Reviewer,
+    SandboxMode, ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
+    ToolCallResponse, ToolOutputItem, TurnEnvironment, TurnInterruptParams, TurnStartParams,
+    TurnStartResponse, UserInput, WithId,
 };

@@ -1,7 +1,11 @@
 //! What we ask, and the answers as far as we read them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
+
+use crate::notifications::RateLimits;
 
 /// Parameters that know which method they belong to and what comes back.
 pub trait Method: Serialize {
@@ -31,6 +35,7 @@ methods! {
     EnvironmentAddParams => "environment/add" -> Value;
     EnvironmentInfoParams => "environment/info" -> Value;
     AccountReadParams => "account/read" -> AccountReadResponse;
+    AccountLimitsReadParams => "account/rateLimits/read" -> AccountLimitsReadResponse;
     LoginStartParams => "account/login/start" -> LoginStartResponse;
     LogoutParams => "account/logout" -> Value;
     ConfigReadParams => "config/read" -> ConfigReadResponse;
@@ -351,6 +356,21 @@ pub struct Account {
     /// The plan, where there is one.
     #[serde(default)]
     pub plan_type: Option<String>,
+}
+
+/// Asks how much of the account's limits is used; the app-server asks the account's service.
+#[derive(Debug, Serialize)]
+pub struct AccountLimitsReadParams;
+
+/// How much of the account's limits is used.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountLimitsReadResponse {
+    /// One limit.
+    pub rate_limits: RateLimits,
+    /// All of them, by their names, where there may be several.
+    #[serde(default)]
+    pub rate_limits_by_limit_id: Option<BTreeMap<String, RateLimits>>,
 }
 
 /// Starts a sign-in.

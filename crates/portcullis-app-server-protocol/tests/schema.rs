@@ -9,13 +9,13 @@
 use std::fs;
 
 use portcullis_app_server_protocol::{
-    AccountReadParams, AccountReadResponse, Approval, ApprovalDecision, ApprovalRequest, ApprovalResponse,
-    ClientInfo, ConfigReadParams, DynamicTool, EnvironmentAddParams, EnvironmentInfoParams, Incoming,
-    InitializeCapabilities, InitializeParams, LoginStartParams, LogoutParams, Method, ModelListParams,
-    ModelListResponse, Notification, RequirementsReadParams, Reviewer, RpcError, SandboxMode,
-    ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
-    ToolCallRequest, ToolCallResponse, ToolOutputItem, TurnEnvironment, TurnInterruptParams, TurnStartParams,
-    TurnStartResponse, UserInput, notification_line, request_line,
+    AccountLimitsReadParams, AccountReadParams, AccountReadResponse, Approval, ApprovalDecision,
+    ApprovalRequest, ApprovalResponse, ClientInfo, ConfigReadParams, DynamicTool, EnvironmentAddParams,
+    EnvironmentInfoParams, Incoming, InitializeCapabilities, InitializeParams, LoginStartParams,
+    LogoutParams, Method, ModelListParams, ModelListResponse, Notification, RequirementsReadParams, Reviewer,
+    RpcError, SandboxMode, ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse,
+    ThreadUnsubscribeParams, ToolCallRequest, ToolCallResponse, ToolOutputItem, TurnEnvironment,
+    TurnInterruptParams, TurnStartParams, TurnStartResponse, UserInput, notification_line, request_line,
 };
 use serde_json::{Map, Value, json};
 
@@ -87,6 +87,7 @@ fn what_we_read_is_in_the_schema() {
         let response = match ours.name {
             // They have no parameters that would be called so.
             "account/logout" => "LogoutAccountResponse".to_owned(),
+            "account/rateLimits/read" => "GetAccountRateLimitsResponse".to_owned(),
             "configRequirements/read" => "ConfigRequirementsReadResponse".to_owned(),
             name => {
                 schemas.params_of("ClientRequest", name).strip_suffix("Params").unwrap().to_owned()
@@ -285,6 +286,7 @@ fn methods() -> Vec<Ours> {
         }]),
         ours(&[EnvironmentInfoParams { environment_id: text("e") }]),
         ours(&[AccountReadParams { refresh_token: true }]),
+        ours(&[AccountLimitsReadParams]),
         ours(&[LoginStartParams::ChatgptDeviceCode]),
         ours(&[LogoutParams]),
         ours(&[ConfigReadParams { include_layers: true }]),

@@ -1,17 +1,21 @@
 //! Who is signed in, and signing out: Codex does both, in the operator's own Codex home. Portcullis reads and deletes
 //! nothing there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use camino::Utf8Path;
-use portcullis_app_server_protocol::LogoutParams;
+use portcullis_agent::AccountWindow;
+use portcullis_app_server_protocol::{AccountLimitsReadParams, LogoutParams};
 use portcullis_supervisor::Process;
 
+use crate::account_limits::AccountLimits;
 use crate::binary::CodexBinary;
 use crate::cells::Confinement;
 use crate::connection::{CALL_DEADLINE, Connection, Opened};
 use crate::home::private_dir;
 use crate::login::LoginError;
+use crate::replies::CallError;
 use crate::router::Router;
 use crate::worker::{Login, base_environment, initialize, login};
 
@@ -22,6 +26,38 @@ pub async fn account(
     confinement: &Confinement,
 ) -> Result<Option<String>, LoginError> {
     asked(binary, login_home, confinement, async |connection| who(connection).await).await
+}
+
+/// A login, and how much of its limits is used.
+#[derive(Debug)]
+pub struct AccountNow {
+    /// Who is signed in, in Codex's words.
+    pub who: String,
+    /// How much is used, by the limit's name and its window; or why Codex does not say.
+    pub limits: Result<BTreeMap<(String, &'static str), AccountWindow>, String>,
+}
+
+/// Who is signed in, and how much of the login's limits is used now: Codex asks the login's service. `None`: nobody.
+pub async fn account_now(
+    binary: &CodexBinary,
+    login_home: &Utf8Path,
+    confinement: &Confinement,
+) -> Result<Option<AccountNow>, LoginError> {
+    asked(binary, login_home, confinement, async |connection| {
+        let Some(who) = who(connection).await? else { return Ok(None) };
+        let limits = match connection.call(&AccountLimitsReadParams, CALL_DEADLINE).await {
+            Ok(answer) => {
+                let limits = AccountLimits::default();
+                limits.heard(answer);
+                Ok(limits.all())
+            }
+            // A key of an API has none.
+            Err(CallError::Refused { error, .. }) => Err(error.message),
+            Err(other) => return Err(other.into()),
+        };
+        Ok(Some(AccountNow { who, limits }))
+    })
+    .await
 }
 
 /// Signs out, and says who was signed in.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis_agent::AccountWindow;
-use portcullis_app_server_protocol::{RateLimitWindow, RateLimits};
+use portcullis_app_server_protocol::{AccountLimitsReadResponse, RateLimitWindow, RateLimits};
 
 /// How many windows are kept: the provider names them.
 const MOST: usize = 32;
@@ -34,6 +34,19 @@ impl AccountLimits {
             let minutes = window_duration_mins.and_then(|minutes| u64::try_from(minutes).ok());
             let length = minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
             known.insert(key, AccountWindow { used_percent, length, resets_at });
+        }
+    }
+
+    /// Takes over an answer to who asked.
+    pub(crate) fn heard(&self, answer: AccountLimitsReadResponse) {
+        let AccountLimitsReadResponse { rate_limits, rate_limits_by_limit_id } = answer;
+        match rate_limits_by_limit_id {
+            None => self.saw(rate_limits),
+            Some(all) => {
+                for (name, limits) in all {
+                    self.saw(RateLimits { limit_id: Some(name), ..limits });
+                }
+            }
         }
     }
 

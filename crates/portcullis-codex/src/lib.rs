@@ -38,7 +38,7 @@ mod watch;
 mod worker;
 mod worker_config;
 
-pub use account::{account, logout};
+pub use account::{AccountNow, account, account_now, logout};
 pub use barriers::{Barriers, BarriersError, Fault, Tried, try_barriers};
 pub use binary::{BinaryError, CodexBinary, PINNED_VERSION};
 pub use cells::{Cells, Confinement, HandsBounds, Users};

@@ -1,5 +1,7 @@
 //! `portcullis status`: whether a gateway runs on a state directory, and whether it is ready.
 
+mod login;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use crate::environment::Environment;
-use crate::flags::{Home, Layers};
+use crate::flags::{Codex, Home, Layers};
 use crate::gateway::{StateDir, reachable};
 use crate::print;
 
@@ -25,25 +27,35 @@ const LONGEST_ANSWER: usize = 256 * 1024;
 
 /// Say whether a gateway runs and is ready, what is missing, and how much of the login's limits is used.
 ///
-/// The limits are those that Codex was last told of; it is told with the answers of the model's provider, and by no other way.
-/// Exits with 0 when the gateway of this state directory is ready for turns, and with 1 otherwise.
+/// The limits are those that the gateway's Codex was last told of, with an answer of the model's provider; `--login` has Codex
+/// ask. Exits with 0 when the gateway of this state directory is ready for turns, and with 1 otherwise.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// As JSON.
     #[arg(long)]
     json: bool,
+    /// Instead, have Codex ask who is signed in and how much of the limits is used now; no gateway need run.
+    #[arg(long)]
+    login: bool,
     #[command(flatten)]
     home: Home,
+    #[command(flatten)]
+    codex: Codex,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   portcullis status
+  portcullis status --login
   portcullis status --json --state-dir /var/lib/portcullis";
 
 pub(super) async fn run(args: Args, environment: &Environment) -> anyhow::Result<()> {
-    let state = Layers::of(environment, args.home).config()?.state.dir;
+    let config = Layers::of(environment, args.home).codex(args.codex).config()?;
+    if args.login {
+        return login::run(&config, environment, args.json).await;
+    }
+    let state = config.state.dir;
     let Some(running) = StateDir::running(&state)? else {
         if args.json {
             print::page(&json!({"running": false, "ready": false}).to_string())?;
@@ -109,16 +121,22 @@ fn page(pid: u32, address: SocketAddr, told: &Value, now: Timestamp) -> String {
     for warning in told["warnings"].as_array().into_iter().flatten() {
         let _ = writeln!(page, "  {:<8} {}", "weakened", text(warning));
     }
-    for window in told["account"].as_array().into_iter().flatten() {
-        let _ = writeln!(page, "  {:<8} {:<14} {}", "limit", text(&window["limit"]), used(window, now));
-    }
-    if told["account"] == json!([]) {
-        let _ = writeln!(page, "  {:<8} {:<14} the provider has not told any yet", "limit", "–");
-    }
+    push_limits(&mut page, &told["account"], now);
     if told["draining"] == json!(true) {
         page.push_str("It is stopping.\n");
     }
     page
+}
+
+/// A line for each limit's window.
+fn push_limits(page: &mut String, account: &Value, now: Timestamp) {
+    for window in account.as_array().into_iter().flatten() {
+        let limit = window["limit"].as_str().unwrap_or_default();
+        let _ = writeln!(page, "  {:<8} {limit:<14} {}", "limit", used(window, now));
+    }
+    if *account == json!([]) {
+        let _ = writeln!(page, "  {:<8} {:<14} the provider has not told any yet", "limit", "–");
+    }
 }
 
 /// `42 % of 5 h used, for 3 h more (until 2026-11-28 11:05 UTC)`.

@@ -1,9 +1,10 @@
 //! Signing Codex in, from the command line.
 
 use camino_tempfile::Utf8TempDir;
+use serde_json::{Value, json};
 
 use crate::program::{Program, codex};
-use crate::sign_in_service::{CODE, SignInService};
+use crate::sign_in_service::{CODE, RESETS_AT, SignInService};
 
 #[test]
 fn codex_is_signed_in_with_a_code_and_who_gives_up_is_written_down() {
@@ -36,6 +37,37 @@ fn codex_is_signed_in_with_a_code_and_who_gives_up_is_written_down() {
         "{done:?}"
     );
     assert!(home.join("auth.json").exists());
+    let status = |args: &[&str]| {
+        let status = Program::new(&["status", "--login", "--codex-bin", codex.as_str()]).args(at);
+        SignInService::reached_by(status).args_slice(args).output()
+    };
+    let told = status(&[]);
+    let told: Vec<_> = told.stdout.lines().map(|line| line.split(", for ").next().unwrap()).collect();
+    assert_eq!(
+        told,
+        [
+            "Signed in with chatgpt (plus).",
+            "  limit    codex          42 % of 5 h used",
+            "  limit    codex          7 % of 7 d used"
+        ]
+    );
+    let json: Value = serde_json::from_str(&status(&["--json"]).stdout).unwrap();
+    let window = |name: &str, used: i32, seconds: i32| json!({"limit": "codex", "window": name, "used_percent": used, "window_seconds": seconds, "resets_at": RESETS_AT});
+    assert_eq!(
+        json,
+        json!({"login": "chatgpt (plus)", "account": [window("primary", 42, 18_000), window("secondary", 7, 604_800)]})
+    );
+    // A key has no limits that Codex knows of, and nobody has none at all.
+    std::fs::write(home.join("auth.json"), r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-test"}"#).unwrap();
+    let key = status(&[]);
+    assert!(
+        key.stdout.starts_with("Signed in with apiKey.\n  limit    –              not told: "),
+        "{key:?}"
+    );
+    std::fs::remove_file(home.join("auth.json")).unwrap();
+    let nobody = status(&["--json"]);
+    assert_eq!((nobody.code, nobody.stdout.as_str()), (1, "{\"login\":null,\"account\":null}\n"));
+    assert!(nobody.stderr.starts_with("error: nobody is signed in in `"), "{nobody:?}");
     assert_eq!(
         written(at),
         [

@@ -15,6 +15,8 @@ use crate::program::Program;
 
 /// The hosts that it answers for.
 const HOSTS: [&str; 2] = ["auth.openai.com", "chatgpt.com"];
+/// When the limits of the login are full again: in the year 2036.
+pub(crate) const RESETS_AT: u32 = 2_100_000_000;
 /// What a person types in.
 pub(crate) const CODE: &str = "LAB-CODE";
 
@@ -134,6 +136,15 @@ fn told(target: &str, typed_in: &AtomicBool) -> (u16, Value) {
                 200,
                 json!({"accounts": [account], "account_ordering": ["nobody"], "default_account_id": "nobody"}),
             )
+        }
+        "GET /backend-api/wham/usage" => {
+            let window = |used: u8, seconds: u32| {
+                json!({"used_percent": used, "limit_window_seconds": seconds,
+                "reset_after_seconds": 60, "reset_at": RESETS_AT})
+            };
+            let limit = json!({"allowed": true, "limit_reached": false,
+                "primary_window": window(42, 18_000), "secondary_window": window(7, 604_800)});
+            (200, json!({"plan_type": "plus", "rate_limit": limit}))
         }
         _ => (404, json!({})),
     }
