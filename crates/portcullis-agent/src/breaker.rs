@@ -4,8 +4,10 @@ mod circuit;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use self::circuit::BreakerLimits;
@@ -16,8 +18,9 @@ use crate::{
 };
 
 /// Refuses turns as [`ErrorKind::ProviderDown`] for a while after the provider has failed several in a row, instead of
-/// having each wait for what fails; then lets one at a time try. What the caller did wrong, what was interrupted and what
-/// broke off after its first word counts for nothing.
+/// having each wait for what fails; then lets one at a time try. Those that have not begun by then, because the agent
+/// behind has them wait, are refused as well. What the caller did wrong, what was interrupted and what broke off after its
+/// first word counts for nothing.
 #[derive(Debug)]
 pub struct Breaker<A> {
     inner: A,
@@ -26,25 +29,44 @@ pub struct Breaker<A> {
 
 /// Who watches the circuit.
 pub trait BreakerWatcher: Send + Sync {
-    /// It was opened or closed.
-    fn circuit(&self, open: bool);
+    /// The circuit of this name is open, or it is closed: told when it is made, and whenever that changes.
+    fn circuit(&self, name: &'static str, open: bool);
 }
 
 struct Shared {
+    name: &'static str,
     circuit: Mutex<Circuit>,
+    /// Told each time it opens.
+    opened: watch::Sender<()>,
     watcher: Arc<dyn BreakerWatcher>,
 }
 
 impl<A> Breaker<A> {
-    /// Wraps an agent.
-    pub fn new(inner: A, limits: BreakerLimits, watcher: Arc<dyn BreakerWatcher>) -> Self {
-        Self { inner, shared: Arc::new(Shared { circuit: Mutex::new(Circuit::new(limits)), watcher }) }
+    /// Wraps an agent. The name is that of the provider among what `readiness` tells.
+    pub fn new(
+        inner: A,
+        name: &'static str,
+        limits: BreakerLimits,
+        watcher: Arc<dyn BreakerWatcher>,
+    ) -> Self {
+        watcher.circuit(name, false);
+        let (circuit, opened) = (Mutex::new(Circuit::new(limits)), watch::Sender::new(()));
+        Self { inner, shared: Arc::new(Shared { name, circuit, opened, watcher }) }
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(self: &Arc<Self>) -> Result<Ticket, AgentError> {
+        let mut circuit = self.lock();
+        let pass = circuit.enter(Instant::now()).map_err(down)?;
+        // Under the lock: it can not be opened unheard in between.
+        let opened = self.opened.subscribe();
+        drop(circuit);
+        Ok(Ticket { shared: Arc::clone(self), pass: Some(pass), opened })
     }
 
     fn told(&self, pass: Pass, shown: Shown) {
@@ -55,12 +77,16 @@ impl Shared {
         if open == before {
             return;
         }
-        self.watcher.circuit(open);
-        drop(circuit);
+        self.watcher.circuit(self.name, open);
         if open {
-            tracing::warn!("The model's provider fails turn after turn: new ones are refused for a while");
+            self.opened.send_replace(());
+        }
+        drop(circuit);
+        let circuit = self.name;
+        if open {
+            tracing::warn!(circuit, "The provider fails turn after turn: new ones are refused for a while");
         } else {
-            tracing::info!("The model's provider answers again");
+            tracing::info!(circuit, "The provider answers again");
         }
     }
 }
@@ -85,7 +111,7 @@ impl<A: Agent> Agent for Breaker<A> {
         let mut conditions = self.inner.readiness().await.conditions;
         let circuit = self.shared.lock();
         conditions.push(Condition {
-            name: "provider",
+            name: self.shared.name,
             ok: !circuit.is_open(),
             // The gateway is alive, and somebody has to try.
             required: false,
@@ -100,23 +126,43 @@ impl<A: Agent> Agent for Breaker<A> {
     }
 
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
-        let pass = self.shared.lock().enter(Instant::now());
-        let pass = pass.map_err(|retry_after| AgentError::new(ErrorKind::ProviderDown { retry_after }))?;
-        // Dropped on the way, it has shown nothing.
-        let ticket = Ticket { shared: Arc::clone(&self.shared), pass: Some(pass) };
-        let turn = self.inner.start_turn(request).await?;
+        let mut ticket = self.shared.enter()?;
+        let turn = tokio::select! {
+            // First: who is let in at the very moment is refused like the others.
+            biased;
+            refused = ticket.refused() => return Err(refused),
+            turn = self.inner.start_turn(request) => turn?,
+        };
         Ok(turn.map_source(|inner| Watched { inner, ticket }))
     }
 }
 
-/// A turn that has not shown yet whether the provider works.
+fn down(retry_after: Duration) -> AgentError {
+    ErrorKind::ProviderDown { retry_after }.into()
+}
+
+/// A turn that has not shown yet whether the provider works. Dropped before, it has shown nothing.
 struct Ticket {
     shared: Arc<Shared>,
     /// Gone when it has.
     pass: Option<Pass>,
+    opened: watch::Receiver<()>,
 }
 
 impl Ticket {
+    /// Waits until the circuit is opened while the turn has not begun yet. Whoever tries is not refused: it may be the one
+    /// that finds out. Cancel safe.
+    async fn refused(&mut self) -> AgentError {
+        while self.pass == Some(Pass::Ordinary) && self.opened.changed().await.is_ok() {
+            let pass = self.shared.lock().enter(Instant::now());
+            match pass {
+                Ok(pass) => self.pass = Some(pass),
+                Err(wait) => return down(wait),
+            }
+        }
+        std::future::pending().await
+    }
+
     fn show(&mut self, shown: Shown) {
         if let Some(pass) = self.pass.take() {
             self.shared.told(pass, shown);
@@ -138,8 +184,10 @@ struct Watched {
 impl TurnSource for Watched {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
         let polled = self.inner.poll_next(cx);
-        if let Poll::Ready(Some(event)) = &polled {
-            self.ticket.show(shown(event));
+        if let Poll::Ready(Some(event)) = &polled
+            && let Some(shown) = shown(event)
+        {
+            self.ticket.show(shown);
         }
         polled
     }
@@ -149,14 +197,19 @@ impl TurnSource for Watched {
     }
 }
 
-/// What a turn's first event shows: there is none before the provider has said something.
-fn shown(event: &TurnEvent) -> Shown {
+/// What an event shows of the provider, if it does. What a step has cost does not: the model may have called for a picture
+/// that is not drawn yet.
+fn shown(event: &TurnEvent) -> Option<Shown> {
     match event {
-        TurnEvent::Ended(Outcome::Failed(error)) => match error.kind {
+        TurnEvent::Ended(Outcome::Failed(error)) => Some(match error.kind {
             ErrorKind::Upstream | ErrorKind::RateLimited { .. } | ErrorKind::Timeout => Shown::Fails,
             _ => Shown::Nothing,
-        },
-        TurnEvent::Ended(Outcome::Interrupted) => Shown::Nothing,
-        _ => Shown::Works,
+        }),
+        TurnEvent::Ended(Outcome::Interrupted) => Some(Shown::Nothing),
+        TurnEvent::StepCompleted(_) => None,
+        _ => Some(Shown::Works),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,8 +34,8 @@ pub struct Metrics {
     queue_length: Gauge<i64>,
     queue_wait: Histogram,
     queue_refused: Family<Labels<1>, Counter>,
-    circuit_open: Gauge<i64>,
-    circuit_opened: Counter,
+    circuit_open: Family<Labels<1>, Gauge<i64>>,
+    circuit_opened: Family<Labels<1>, Counter>,
     connections_refused: Counter,
     usage_lost: Counter,
     weakened: Family<Labels<1>, Gauge<i64>>,
@@ -140,16 +140,16 @@ impl Default for Metrics {
             circuit_open: all.add(
                 "provider_circuit_open",
                 None,
-                &[],
-                "1 while turns are refused because the model's provider failed several in a row, otherwise 0",
-                Gauge::default(),
+                &["circuit"],
+                "1 while turns are refused because the provider of words (`provider`) or of pictures (`images_provider`) failed several in a row, otherwise 0",
+                Family::default(),
             ),
             circuit_opened: all.add(
                 "provider_circuit_opened",
                 None,
-                &[],
+                &["circuit"],
                 "How often that has begun",
-                Counter::default(),
+                Family::default(),
             ),
             connections_refused: all.add(
                 "connections_refused",
@@ -242,9 +242,10 @@ impl QueueWatcher for Metrics {
 }
 
 impl BreakerWatcher for Metrics {
-    fn circuit(&self, open: bool) {
-        self.circuit_open.set(i64::from(open));
-        self.circuit_opened.inc_by(u64::from(open));
+    fn circuit(&self, name: &'static str, open: bool) {
+        let labels = [("circuit", name)];
+        self.circuit_open.get_or_create(&labels).set(i64::from(open));
+        self.circuit_opened.get_or_create(&labels).inc_by(u64::from(open));
     }
 }
 
@@ -286,6 +287,7 @@ mod tests {
         metrics.waiting(1);
         metrics.waited(Duration::from_secs(1));
         metrics.refused("full");
+        metrics.circuit("provider", false);
         metrics.ended(&EndedTurn {
             principal: "k:app".into(),
             model: "gpt-5.5".into(),

@@ -260,8 +260,8 @@ impl Gateway {
             Audited::new(Budget::new(Deadline::new(Lent::new(&codex)), bounds.subscribe()), audit.clone());
         let agent = Admission::new(agent, admission, Arc::clone(&metrics) as _);
         let limiter = agent.limiter();
-        // Outside of the queue: what is refused waits for nothing.
-        let agent = Breaker::new(agent, breaker, Arc::clone(&metrics) as _);
+        // Outside of the queue: what is refused waits for nothing, or no longer.
+        let agent = Breaker::new(agent, "provider", breaker, Arc::clone(&metrics) as _);
         let turns = TurnBoard::default();
         let agent: Arc<dyn Agent> =
             Arc::new(Watched::new(Record::new(agent, Arc::clone(&counter) as _), turns.clone()));

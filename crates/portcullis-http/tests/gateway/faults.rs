@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use portcullis_agent::{Agent as _, BreakerLimits};
+use portcullis_agent::Agent as _;
 use portcullis_codex::{Lifespan, WorkersSettings};
 use portcullis_lab::Answer;
 use rustix::process::{Pid, Signal, kill_process};
@@ -205,42 +205,6 @@ async fn a_slow_reader_holds_nobody_up_and_loses_nothing() {
         .sum();
     assert_eq!(said, 16 * 1024 * 1000);
     assert!(text.ends_with("data: [DONE]\n\n"));
-    gate.finish().await;
-}
-
-/// A provider that fails turn after turn is not asked again and again: new turns are refused at once, then one tries.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_fails_turn_after_turn_is_given_a_rest() {
-    let breaker = BreakerLimits { failures: 3, wait: Duration::from_secs(2) };
-    let gate = TestGate::with(Options { breaker, ..Options::default() }).await;
-    let failing = |status| Answer::status(status, json!({"error": {"message": "on purpose"}}));
-    // What is the caller's own fault counts for nothing.
-    for (status, expected) in [(500, 502), (400, 400), (429, 429), (400, 400), (500, 502)] {
-        gate.model.enqueue(failing(status));
-        assert_eq!(gate.ask(&question("Hi")).await.0, expected, "the model answers {status}");
-    }
-    let response = gate.post(&question("Hi")).send().await.unwrap();
-    let (status, wait) = (response.status().as_u16(), response.headers()["retry-after"].clone());
-    let body: serde_json::Value = response.json().await.unwrap();
-    assert_eq!((status, &body["error"]["code"]), (503, &json!("provider_down")));
-    assert!(["1", "2"].contains(&wait.to_str().unwrap()), "{wait:?}");
-    assert_eq!(gate.model.requests().len(), 5, "the provider was asked, though it failed");
-
-    let provider = async || {
-        let ready = gate.client.get(format!("{}/readyz", gate.base)).send().await.unwrap();
-        assert_eq!(ready.status().as_u16(), 200, "the gateway is alive");
-        let ready: serde_json::Value = ready.json().await.unwrap();
-        let conditions = ready["conditions"].as_array().unwrap().clone();
-        conditions.into_iter().find(|condition| condition["name"] == "provider").unwrap()["ok"].clone()
-    };
-    let open = async || gate.get("/metrics").send().await.unwrap().text().await.unwrap();
-    assert_eq!(provider().await, json!(false));
-    assert!(open().await.contains("portcullis_provider_circuit_open 1\n"));
-
-    gate.model.respond_with(|_| Answer::text(["Whole"]));
-    eventually("somebody may try", async || gate.ask(&question("Hi")).await.0 == 200).await;
-    assert_eq!(provider().await, json!(true));
-    assert!(open().await.contains("portcullis_provider_circuit_open 0\n"));
     gate.finish().await;
 }
 

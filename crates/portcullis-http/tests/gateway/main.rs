@@ -15,6 +15,7 @@ mod images;
 mod once;
 mod operator;
 mod overload;
+mod provider;
 mod reload;
 mod responses;
 mod shape;

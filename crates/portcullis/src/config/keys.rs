@@ -221,7 +221,7 @@ pub(super) static KEYS: &[Key] = &[
         "breaker.failures",
         "whole number",
         Text("5"),
-        "After so many turns in a row in which the provider failed, new ones are refused for a while; with `0` never.",
+        "After so many turns in a row in which the provider failed, new ones and those that wait are refused for a while; with `0` never. Pictures count apart.",
     ),
     key(
         "breaker.wait",

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use camino::Utf8Path;
 use portcullis_agent::{
-    Admission, AdmissionLimits, Agent, Deadline, Record, TurnBoard, TurnCounter, Watched,
+    Admission, AdmissionLimits, Agent, Breaker, BreakerLimits, Deadline, Record, TurnBoard, TurnCounter,
+    Watched,
 };
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::{
@@ -45,6 +46,7 @@ pub(super) struct Studio {
     pub(super) artist: Artist,
     shelf: Option<Arc<Shelf>>,
     admission: AdmissionLimits,
+    breaker: BreakerLimits,
     settings: PictureSettings,
 }
 
@@ -106,7 +108,7 @@ pub(super) fn open(parts: Parts<'_>) -> anyhow::Result<Option<Studio>> {
         queue: limits.queue.get(),
         wait: limits.queue_wait,
     };
-    Ok(Some(Studio { artist, shelf, admission, settings }))
+    Ok(Some(Studio { artist, shelf, admission, breaker: parts.config.breaker, settings }))
 }
 
 /// With the login of whoever serves the model. The built-in one has none, and gets one that is nobody's.
@@ -193,7 +195,7 @@ impl Studio {
         }
     }
 
-    /// In fair order, and with a line in the log.
+    /// In fair order, refused while whoever draws fails, and with a line in the log.
     fn admitted(
         &self,
         agent: impl Agent + 'static,
@@ -201,7 +203,8 @@ impl Studio {
         counter: Arc<dyn TurnCounter>,
         turns: &TurnBoard,
     ) -> Arc<dyn Agent> {
-        let agent = Record::new(Admission::new(agent, self.admission, metrics), counter);
-        Arc::new(Watched::new(agent, turns.clone()))
+        let agent = Admission::new(agent, self.admission, Arc::clone(&metrics) as _);
+        let agent = Breaker::new(agent, "images_provider", self.breaker, metrics);
+        Arc::new(Watched::new(Record::new(agent, counter), turns.clone()))
     }
 }
