@@ -34,7 +34,8 @@ pub struct Gateway {
     pub audit: Audit,
     /// What agents ask of the operator.
     pub approvals: Approvals,
-    /// How requests are treated, each as it was when it came. `entrance.connections` and `head` stay as they were at first.
+    /// How requests are treated, each as it was when it came. `entrance.connections`, `head` and `stall` stay as they were
+    /// at first.
     pub settings: watch::Receiver<Arc<Settings>>,
     /// Weakened settings, in plain words; shown in `/readyz`.
     pub warnings: Vec<String>,
@@ -100,6 +101,8 @@ pub struct Entrance {
     pub head: Duration,
     /// How long a body may take to arrive.
     pub body: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub stall: Duration,
 }
 
 /// How long responses are kept, and how much of them.

@@ -12,11 +12,12 @@ use portcullis_access::Rates;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::account::AccountFacts;
-use crate::app::{App, Gateway};
+use crate::app::{App, Entrance, Gateway};
 use crate::attic;
 use crate::door::{Local, MOST_HEAD};
 use crate::images::Studio;
@@ -101,8 +102,8 @@ pub async fn serve(
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(app.settings().entrance.connections));
-    let serving =
-        Serving { router, head: app.settings().entrance.head, stop: stop.clone(), ending: ending.clone() };
+    let Entrance { head, stall, .. } = app.settings().entrance;
+    let serving = Serving { router, head, stall, stop: stop.clone(), ending: ending.clone() };
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, also_on.as_ref()) => accepted,
@@ -188,13 +189,14 @@ fn refuse(stream: &TcpStream) {
 struct Serving {
     router: axum::Router,
     head: Duration,
+    stall: Duration,
     stop: CancellationToken,
     ending: CancellationToken,
 }
 
 impl Serving {
     async fn connection(self, stream: TcpStream) {
-        let Self { router, head, stop, ending } = self;
+        let Self { router, head, stall, stop, ending } = self;
         // Without it small writes wait up to 40 ms for the client's acknowledgement of the one before.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(error = %error, "TCP_NODELAY was refused");
@@ -216,12 +218,18 @@ impl Serving {
                 }
             },
         ));
+        // What a client does not take is held for it, whole answers of it; one that takes nothing any more does not come back.
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(stall));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head)
             .max_buf_size(MOST_HEAD)
             .max_headers(HEADERS)
-            .serve_connection(TokioIo::new(stream), service);
+            // A client that closes its writing half has left: one that goes away without a reset looks the same, and its turn must
+            // not run until something is written.
+            .half_close(false)
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
         tokio::pin!(connection);
         let served = tokio::select! {
             served = connection.as_mut() => served,

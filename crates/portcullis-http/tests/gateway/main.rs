@@ -9,6 +9,7 @@ mod codex_client;
 mod fake;
 mod faults;
 mod grants;
+mod half_closed;
 mod hostile;
 mod image_clients;
 mod images;

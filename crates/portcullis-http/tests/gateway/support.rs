@@ -138,6 +138,7 @@ impl Default for Options {
                 connections: 1024,
                 head: Duration::from_secs(30),
                 body: Duration::from_mins(2),
+                stall: Duration::from_mins(1),
             },
             grant: Grant::default(),
             pictures: None,

@@ -12,6 +12,8 @@ use crate::config::{ByteSize, Config};
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a body may take to arrive. 20 MiB in it is 170 KB/s.
 const BODY_DEADLINE: Duration = Duration::from_mins(2);
+/// How long a client may take nothing of its answer, once no more of it fits into what lies between.
+const STALL_DEADLINE: Duration = Duration::from_mins(1);
 /// What OpenAI allows, too.
 const TOOLS: usize = 128;
 /// A tool with a large schema has some kilobytes.
@@ -38,6 +40,7 @@ pub(super) fn settings(config: &Config) -> Settings {
             connections: config.http.connections.get(),
             head: HEAD_DEADLINE,
             body: BODY_DEADLINE,
+            stall: STALL_DEADLINE,
         },
         body_limit: bytes(config.limits.body),
         chat: Limits {
