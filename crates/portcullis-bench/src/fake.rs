@@ -31,13 +31,15 @@ pub async fn serve() -> io::Result<()> {
     let (outbox, pieces) = mpsc::channel(OUTBOX);
     let tasks = TaskTracker::new();
     tasks.spawn(write(output, pieces));
-    let mut server = Server { outbox, running: HashMap::new(), threads: 0, tasks: tasks.clone() };
-    let mut input = BufReader::with_capacity(64 * 1024, input);
-    let mut line = Vec::new();
-    while input.read_until(b'\n', &mut line).await? > 0 {
-        server.on(&line).await?;
-        line.clear();
-    }
+    let hears = CancellationToken::new();
+    let mut server =
+        Server { outbox, running: HashMap::new(), threads: 0, tasks: tasks.clone(), hears: hears.clone() };
+    let Some(ended) = hears.run_until_cancelled(server.listen(input)).await else {
+        // Deaf from now on: the input is closed, though the process lives on.
+        rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+        return std::future::pending().await;
+    };
+    ended?;
     drop(server);
     tasks.close();
     tasks.wait().await;
@@ -60,7 +62,9 @@ async fn write(mut output: pipe::Sender, mut pieces: mpsc::Receiver<Vec<u8>>) ->
 
 #[derive(Deserialize)]
 struct Call<'a> {
-    id: Option<u64>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    /// Absent in an answer to what it has asked itself.
     #[serde(default)]
     method: &'a str,
     #[serde(borrow)]
@@ -89,12 +93,25 @@ struct Server {
     running: HashMap<String, CancellationToken>,
     threads: u64,
     tasks: TaskTracker,
+    /// Cancelled, it hears nothing more.
+    hears: CancellationToken,
 }
 
 impl Server {
+    /// Answers what comes, until the input ends.
+    async fn listen(&mut self, input: pipe::Receiver) -> io::Result<()> {
+        let mut input = BufReader::with_capacity(64 * 1024, input);
+        let mut line = Vec::new();
+        while input.read_until(b'\n', &mut line).await? > 0 {
+            self.on(&line).await?;
+            line.clear();
+        }
+        Ok(())
+    }
+
     async fn on(&mut self, line: &[u8]) -> io::Result<()> {
         let call: Call<'_> = serde_json::from_slice(line)?;
-        let Some(id) = call.id else { return Ok(()) };
+        let (Some(id), false) = (call.id.map(RawValue::get), call.method.is_empty()) else { return Ok(()) };
         match call.method {
             "account/read" => self.reply(id, r#"{"account":null,"requiresOpenaiAuth":false}"#).await,
             "model/list" => self.reply(id, MODELS).await,
@@ -119,7 +136,7 @@ impl Server {
         Ok(())
     }
 
-    async fn start(&mut self, id: u64, params: Params) {
+    async fn start(&mut self, id: &str, params: Params) {
         let prompt: String = params.input.into_iter().map(|input| input.text).collect();
         let wish = Wish::of_prompt(&prompt);
         let lines = TurnLines::new(&params.thread_id);
@@ -141,10 +158,10 @@ impl Server {
         let stop = CancellationToken::new();
         self.running.insert(params.thread_id, stop.clone());
         self.running.retain(|_, turn| !turn.is_cancelled());
-        self.tasks.spawn(play(lines, wish, self.outbox.clone(), stop));
+        self.tasks.spawn(play(lines, wish, self.outbox.clone(), stop, self.hears.clone()));
     }
 
-    async fn reply(&self, id: u64, result: &str) {
+    async fn reply(&self, id: &str, result: &str) {
         self.send(format!("{{\"id\":{id},\"result\":{result}}}\n").into_bytes()).await;
     }
 
@@ -155,7 +172,13 @@ impl Server {
 }
 
 /// A turn that takes its time.
-async fn play(lines: TurnLines, wish: Wish, outbox: mpsc::Sender<Vec<u8>>, stop: CancellationToken) {
+async fn play(
+    lines: TurnLines,
+    wish: Wish,
+    outbox: mpsc::Sender<Vec<u8>>,
+    stop: CancellationToken,
+    hears: CancellationToken,
+) {
     let mut out = Vec::new();
     lines.begin(&mut out);
     let mut status = "completed";
@@ -174,7 +197,7 @@ async fn play(lines: TurnLines, wish: Wish, outbox: mpsc::Sender<Vec<u8>>, stop:
         if number == wish.deltas / 2
             && let Some(fault) = wish.fault
         {
-            faults::commit(fault, &mut out, &outbox).await;
+            faults::commit(fault, &mut out, &outbox, &hears).await;
         }
         if outbox.send(std::mem::take(&mut out)).await.is_err() {
             return;

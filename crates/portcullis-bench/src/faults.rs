@@ -5,8 +5,10 @@
 //!
 //! - `plan`: what happens when, and what each request asks, from the seed alone.
 //! - `ask`: one request and its verdict. `acts`: how things are broken. `disk`: a small disk to fill.
+//! - `alone`: each fault of a worker by itself, and exactly what comes of it.
 
 mod acts;
+mod alone;
 mod ask;
 mod disk;
 mod plan;
@@ -25,7 +27,7 @@ use tokio::task::JoinSet;
 use self::acts::Hand;
 use self::ask::{Ended, ask};
 use self::disk::SmallDisk;
-use self::plan::{Asked, Plan, Trouble, Worker};
+use self::plan::{Asked, Plan, SERVING, SPARES, Trouble, Worker};
 use crate::gateway::{Gateway, Setup};
 use crate::proc;
 use crate::wish::Wish;
@@ -54,6 +56,15 @@ pub struct Found {
     pub wrong: Vec<String>,
 }
 
+impl Found {
+    fn check(&mut self, of: &str, holds: bool, what: &str) {
+        self.lines.push(format!("{} {what}", if holds { "ok   " } else { "WRONG" }));
+        if !holds {
+            self.wrong.push(format!("{of}: {what}"));
+        }
+    }
+}
+
 /// How many clients ask at once.
 const CLIENTS: usize = 12;
 /// Sooner than `Retry-After` asks, so that gateways without a worker are asked, too, but not only those.
@@ -65,8 +76,16 @@ const GROWN: u64 = 48 << 20;
 /// The same where a worker sends endless lines: the allocator may keep the room of one of the longest (64 MiB).
 const GROWN_BY_LINES: u64 = GROWN + (64 << 20);
 
-/// Runs both halves: the real Codex, and a scripted app-server for what the real one does not do.
-pub async fn break_it(options: &FaultOptions) -> anyhow::Result<Found> {
+/// Breaks one thing after the other: what a worker does wrong, each by itself.
+pub async fn break_one_by_one(options: &FaultOptions) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    alone::run(options, &mut found).await?;
+    Ok(found)
+}
+
+/// Breaks things under load, in both halves: with the real Codex, and with a scripted app-server for what the real one does
+/// not do.
+pub async fn break_under_load(options: &FaultOptions) -> anyhow::Result<Found> {
     let mut found = Found::default();
     let codex = CodexBinary::find(&options.codex).await?.path;
     run(options, Worker::Codex, &codex, &mut found).await.context("with the real Codex")?;
@@ -88,19 +107,19 @@ async fn run(
     let base = model.base_url();
     let disk = SmallDisk::mount()?;
     // A wait for a lost reply is 15 s; whoever waits longer than this is forgotten.
-    let more = "[turn]\ndeadline = \"25s\"\n";
-    let mut setup = Setup {
+    let more = format!("[turn]\ndeadline = \"25s\"\n\n[workers]\ncount = {SERVING}\nspares = {SPARES}\n");
+    let gateway = Gateway::start(&Setup {
         program: &options.gateway,
         codex: program,
         model: &base,
         turns: 64,
         level: None,
-        more,
-        dir: None,
+        more: &more,
+        dir: disk.dir(),
         descriptors: Some(256),
-    };
-    setup.dir = disk.dir();
-    let gateway = Gateway::start(&setup).await?;
+    })
+    .await?;
+    anyhow::ensure!(gateway.whole(QUIET).await, "not every worker becomes ready");
     let (before, rss_before) = (proc::descriptors(gateway.pid)?, proc::rss(gateway.pid)?);
 
     let counts = Arc::new(Counts::default());
@@ -125,12 +144,8 @@ async fn run(
 
     found.lines.push(format!("## {worker:?}: seed {}, {} s", options.seed, options.seconds));
     found.lines.extend(done);
-    let mut check = |holds: bool, what: String| {
-        found.lines.push(format!("{} {what}", if holds { "ok   " } else { "WRONG" }));
-        if !holds {
-            found.wrong.push(format!("{worker:?}: {what}"));
-        }
-    };
+    let of = format!("{worker:?}");
+    let mut check = |holds: bool, what: String| found.check(&of, holds, &what);
     counts.report(&mut check);
     let metrics = gateway.metrics().await.with_context(|| {
         let log = gateway.log();
@@ -147,23 +162,27 @@ async fn run(
             "the gateway counted {counted} of {sent} requests; {left} clients left early or were not let in"
         ),
     );
-    settle(&gateway, before).await;
+    settle(&gateway, &model, before).await;
     let after = proc::descriptors(gateway.pid)?;
     check(after <= before + 2, format!("descriptors: {before} before, {after} after"));
     let grown = proc::rss(gateway.pid)?.saturating_sub(rss_before);
     let bound = if matches!(worker, Worker::Scripted) { GROWN_BY_LINES } else { GROWN };
     check(grown <= bound, format!("memory: {} MiB more than before", grown >> 20));
     check(model.open_streams() == 0, format!("{} streams to the model are open", model.open_streams()));
-    let below = proc::descendants(gateway.pid);
-    let pid = gateway.pid;
-    let log = gateway.log();
+    check(gateway.whole(QUIET).await, "every worker is ready again".to_owned());
+    end(gateway, &mut check).await;
+    model.shutdown().await;
+    Ok(())
+}
+
+/// Ends a gateway; nothing of it may be left.
+async fn end(gateway: Gateway, check: &mut impl FnMut(bool, String)) {
+    let (pid, below) = (gateway.pid, proc::descendants(gateway.pid));
+    let panics = gateway.log().matches("panicked at").count();
     gateway.stop().await;
     let alive = below.iter().chain([&pid]).filter(|pid| proc::rss(**pid).is_ok()).count();
     check(alive == 0, format!("{alive} processes are left"));
-    let panics = log.matches("panicked at").count();
     check(panics == 0, format!("{panics} panics in the log"));
-    model.shutdown().await;
-    Ok(())
 }
 
 /// The model's side of a question, which travels in the prompt.
@@ -183,10 +202,13 @@ fn model_answer(request: &portcullis_lab::Received) -> Answer {
     }
 }
 
-/// Waits until connections and turns that were given up are gone.
-async fn settle(gateway: &Gateway, before: usize) {
+/// Waits until connections and turns that were given up are gone: here, and at the model, which workers leave in their own
+/// time.
+async fn settle(gateway: &Gateway, model: &ModelServer, before: usize) {
     let until = Instant::now() + QUIET;
-    while Instant::now() < until && proc::descriptors(gateway.pid).is_ok_and(|open| open > before) {
+    while Instant::now() < until
+        && (proc::descriptors(gateway.pid).is_ok_and(|open| open > before) || model.open_streams() > 0)
+    {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::Utf8TempDir;
 use portcullis_supervisor::{Launch, Limits, Process, run_to_end};
+use serde_json::Value;
 
 use crate::http::{Address, Connection};
 use crate::proc;
@@ -115,6 +116,21 @@ impl Gateway {
         }
     }
 
+    /// Waits until every worker of its pool is ready, at most so long.
+    pub(crate) async fn whole(&self, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        while Instant::now() < until {
+            if let Ok(mut connection) = Connection::open(&self.address).await
+                && let Ok((200, body)) = connection.get("/readyz").await
+                && pool_is_whole(&body)
+            {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        false
+    }
+
     /// What it has logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
@@ -147,6 +163,13 @@ fn configuration(setup: &Setup<'_>, state: &Utf8Path) -> String {
          [provider]\nkind = \"custom\"\nname = \"lab\"\nbase_url = \"{model}\"\nrequest_max_retries = 0\n\
          stream_max_retries = 0\n\n[limits]\nturns = {turns}\n\n[confine]\nlevel = \"{level}\"\n\n{more}\n"
     )
+}
+
+/// Whether `/readyz` says so.
+fn pool_is_whole(body: &[u8]) -> bool {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let mut conditions = body["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["name"] == "pool" && condition["ok"] == true)
 }
 
 async fn new_key(program: &Utf8Path, config: &Utf8Path, cwd: &Utf8Path) -> anyhow::Result<String> {

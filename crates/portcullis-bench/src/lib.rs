@@ -26,7 +26,7 @@ mod target;
 mod upstream;
 pub mod wish;
 
-pub use faults::{FaultOptions, Found, break_it};
+pub use faults::{FaultOptions, Found, break_one_by_one, break_under_load};
 pub use measure::{Options, beside, measure};
 pub use passthrough::passthrough;
 pub use upstream::upstream;

@@ -4,7 +4,9 @@
 use anyhow::{anyhow, ensure};
 use camino::Utf8PathBuf;
 use clap::Parser;
-use portcullis_bench::{FaultOptions, Options, beside, break_it, measure, passthrough, upstream, wish};
+use portcullis_bench::{
+    FaultOptions, Options, beside, break_one_by_one, break_under_load, measure, passthrough, upstream, wish,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures the gateway.
@@ -79,13 +81,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let seed = seed.unwrap_or_else(|| wish::now() % 1_000_000);
             println!("seed {seed}");
             let (gateway, fake) = (beside("portcullis")?, beside("fake-app-server")?);
-            let found = break_it(&FaultOptions { seed, seconds, gateway, fake, codex }).await?;
-            println!("{}", found.lines.join("\n"));
-            ensure!(
-                found.wrong.is_empty(),
-                "{} things went wrong (again with --seed {seed})",
-                found.wrong.len()
-            );
+            let options = FaultOptions { seed, seconds, gateway, fake, codex };
+            let mut wrong = 0;
+            for found in [break_one_by_one(&options).await?, break_under_load(&options).await?] {
+                println!("{}", found.lines.join("\n"));
+                wrong += found.wrong.len();
+            }
+            ensure!(wrong == 0, "{wrong} things went wrong (again with --seed {seed})");
             Ok(())
         }
         Cli::Upstream => upstream(|address| println!("{address}")).await,

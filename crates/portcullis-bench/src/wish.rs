@@ -39,15 +39,17 @@ pub enum Fault {
     Silent,
     /// The turn never ends.
     NoEnd,
-    /// Its output is closed.
+    /// Its output is closed, and it lives on.
     Close,
+    /// Its input is closed, and it lives and speaks on.
+    Deaf,
     /// It dies.
     Die,
 }
 
 impl Fault {
     /// Every fault and its word.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("bad_utf8", Self::BadUtf8),
         ("not_json", Self::NotJson),
         ("endless_line", Self::EndlessLine),
@@ -56,6 +58,7 @@ impl Fault {
         ("silent", Self::Silent),
         ("no_end", Self::NoEnd),
         ("close", Self::Close),
+        ("deaf", Self::Deaf),
         ("die", Self::Die),
     ];
 }

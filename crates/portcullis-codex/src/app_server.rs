@@ -80,9 +80,10 @@ impl AppServer {
         self.supervisor.status()
     }
 
-    /// What turns are run with, when it is ready.
+    /// What turns are run with, when it is ready. Not from the moment on at which its connection is closed, though its process
+    /// may still be dying.
     pub(crate) fn handle(&self) -> Option<Arc<Link>> {
-        self.supervisor.handle()
+        self.supervisor.handle().filter(|link| link.connection.is_open())
     }
 
     /// The worker's process id, while it runs.

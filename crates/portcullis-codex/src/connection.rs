@@ -109,6 +109,11 @@ impl Connection {
         Ok(Opened { connection, router, closed })
     }
 
+    /// Whether it can still be used.
+    pub(crate) fn is_open(&self) -> bool {
+        self.replies.are_expected()
+    }
+
     /// Calls a method and waits for its result, at most until `deadline`. "Overloaded" is asked again.
     pub(crate) async fn call<M: Method + Sync>(
         &self,
@@ -366,6 +371,7 @@ mod tests {
             ("printf '\\377\\376\\n'; sleep 60", "is not a message"),
             ("head -c 70000000 /dev/zero; sleep 60", "a line of more than"),
             ("exec 1>&-; sleep 60", "closed its output"),
+            ("exec 0<&-; sleep 60", "input"),
         ];
         for (script, reason) in table {
             let (_process, Opened { connection, closed, .. }) = open(script);
@@ -374,6 +380,7 @@ mod tests {
             let (why, early) = tokio::join!(closed, connection.call(&call, CALL_DEADLINE));
             assert!(why.contains(reason), "{script}: {why}");
             assert!(matches!(early, Err(CallError::Gone { .. })), "{script}: {early:?}");
+            assert!(!connection.is_open());
             let late = connection.call(&call, CALL_DEADLINE).await;
             assert!(matches!(late, Err(CallError::Gone { .. })), "{script}: {late:?}");
         }

@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::io::Interest;
 use tokio::net::unix::pipe;
 use tokio::process::ChildStdin;
 use tokio::sync::Notify;
@@ -52,8 +53,16 @@ impl Outbox {
         }
     }
 
-    /// Writes what had to wait, for ever. Returns why it can not be done any more.
+    /// Writes what had to wait, for ever. Returns why it can not be done any more; also when nothing waits, since a turn of
+    /// a worker that hears nothing could not be interrupted.
     pub(crate) async fn keep_writing(&self) -> String {
+        tokio::select! {
+            error = self.write_all() => format!("the app-server's input can not be written: {error}"),
+            _ = self.pipe.ready(Interest::ERROR) => "the app-server closed its input".to_owned(),
+        }
+    }
+
+    async fn write_all(&self) -> io::Error {
         loop {
             self.wait.notified().await;
             while !self.lock().bytes.is_empty() {
@@ -62,7 +71,7 @@ impl Outbox {
                     Err(error) => Err(error),
                 };
                 if let Err(error) = written {
-                    return format!("the app-server's input can not be written: {error}");
+                    return error;
                 }
             }
         }
@@ -118,6 +127,6 @@ mod tests {
         outbox.send(b"x\n");
         outbox.send(b"x\n");
         let why = tokio::time::timeout(Duration::from_secs(20), outbox.keep_writing()).await.unwrap();
-        assert!(why.contains("can not be written"), "{why}");
+        assert!(why.contains("input"), "{why}");
     }
 }

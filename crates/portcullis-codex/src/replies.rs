@@ -69,6 +69,11 @@ impl Replies {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether replies can still come.
+    pub(crate) fn are_expected(&self) -> bool {
+        self.lock().gone.is_none()
+    }
+
     /// Makes a place for a reply; fails when the worker is gone.
     pub(crate) fn expect(self: &Arc<Self>, on_reply: Option<OnReply>) -> Result<Waiting, Arc<str>> {
         let mut table = self.lock();

@@ -1,6 +1,7 @@
 //! What an honest app-server does not do.
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::wish::Fault;
 
@@ -9,8 +10,13 @@ const ENDLESS: usize = 66 << 20;
 /// How many notifications nobody asked for.
 const FLOOD: usize = 20_000;
 
-/// Does it, in the middle of a turn whose lines so far are in `out`.
-pub(super) async fn commit(fault: Fault, out: &mut Vec<u8>, outbox: &mpsc::Sender<Vec<u8>>) {
+/// Does it, in the middle of a turn whose lines so far are in `out`. Cancelling `hears` closes the input.
+pub(super) async fn commit(
+    fault: Fault,
+    out: &mut Vec<u8>,
+    outbox: &mpsc::Sender<Vec<u8>>,
+    hears: &CancellationToken,
+) {
     match fault {
         Fault::BadUtf8 => out.extend_from_slice(b"{\"method\":\"\xff\xfe\"}\n"),
         Fault::NotJson => out.extend_from_slice(b"Segmentation fault\n"),
@@ -30,6 +36,7 @@ pub(super) async fn commit(fault: Fault, out: &mut Vec<u8>, outbox: &mpsc::Sende
             let _written = outbox.send(std::mem::take(out)).await;
             let _closed = outbox.send(Vec::new()).await;
         }
+        Fault::Deaf => hears.cancel(),
         Fault::Die => std::process::abort(),
     }
 }

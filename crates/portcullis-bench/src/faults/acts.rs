@@ -7,9 +7,8 @@ use tokio::net::TcpStream;
 
 use super::Counts;
 use super::disk::SmallDisk;
-use super::plan::{Act, Plan};
+use super::plan::{Act, Plan, Victims};
 use crate::gateway::Gateway;
-use crate::http::Connection;
 use crate::proc;
 
 pub(super) struct Hand<'a> {
@@ -38,22 +37,26 @@ impl Hand<'_> {
     async fn act(&self, act: Act) -> anyhow::Result<String> {
         let began = Instant::now();
         Ok(match act {
-            Act::Kill => {
-                let Some(pid) = self.workers().into_iter().next_back() else {
-                    return Ok("no worker to kill: one is being started".to_owned());
+            Act::Kill(number) => {
+                let Some(pid) = self.worker(number).into_iter().next_back() else {
+                    return Ok(format!("no worker {number} to kill: it is being started"));
                 };
                 send(pid, Signal::KILL);
-                let ready = self.ready().await;
-                format!("killed a worker; {ready} after {} ms", began.elapsed().as_millis())
+                let ready = if self.replaced(number, pid).await { "all ready" } else { "not all ready" };
+                format!("killed worker {number}; {ready} again after {} ms", began.elapsed().as_millis())
             }
-            Act::Stop(time) => {
-                let stopped = self.workers();
+            Act::Stop(victims, time) => {
+                let (whom, stopped) = match victims {
+                    Victims::One(number) => (format!("worker {number}"), self.worker(number)),
+                    Victims::All => ("the workers".to_owned(), proc::descendants(self.gateway.pid)),
+                };
                 signal_all(&stopped, Signal::STOP);
                 tokio::time::sleep(time).await;
                 signal_all(&stopped, Signal::CONT);
-                let replaced = stopped.iter().any(|pid| !self.workers().contains(pid));
-                let what = if replaced { "they were replaced" } else { "they went on" };
-                format!("stopped the workers for {} ms; {what}", time.as_millis())
+                let left = proc::descendants(self.gateway.pid);
+                let gone = stopped.iter().filter(|pid| !left.contains(pid)).count();
+                let what = if gone > 0 { "replaced" } else { "went on" };
+                format!("stopped {whom} for {} ms; {what}", time.as_millis())
             }
             Act::FillDisk(time) => {
                 if !self.disk.fill() {
@@ -78,22 +81,23 @@ impl Hand<'_> {
         })
     }
 
-    /// Every process below the gateway.
-    fn workers(&self) -> Vec<u32> {
-        proc::descendants(self.gateway.pid)
+    /// The processes of the worker of this number, the innermost last; none while it is being started.
+    fn worker(&self, number: usize) -> Vec<u32> {
+        let home = format!("/workers/codex-{number}/");
+        let below = proc::descendants(self.gateway.pid);
+        below
+            .into_iter()
+            .filter(|pid| proc::environment(*pid).is_some_and(|all| all.contains(&home)))
+            .collect()
     }
 
-    async fn ready(&self) -> &'static str {
+    /// Waits until a worker has another process and all are ready.
+    async fn replaced(&self, number: usize, pid: u32) -> bool {
         let until = Instant::now() + READY;
-        while Instant::now() < until {
-            if let Ok(mut connection) = Connection::open(&self.gateway.address).await
-                && connection.get("/readyz").await.is_ok_and(|(status, _)| status == 200)
-            {
-                return "ready again";
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        while self.worker(number).contains(&pid) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        "not ready again"
+        self.gateway.whole(READY).await
     }
 }
 

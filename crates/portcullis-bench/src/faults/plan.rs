@@ -13,17 +13,32 @@ pub(super) enum Worker {
     Scripted,
 }
 
+/// How many workers serve.
+pub(super) const SERVING: usize = 2;
+/// How many wait for one of them to fail.
+pub(super) const SPARES: usize = 1;
+const WORKERS: usize = SERVING + SPARES;
+
 /// Something that is done to the gateway's surroundings.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Act {
-    /// KILL to one process of a worker.
-    Kill,
-    /// STOP to every process of the workers, and CONT after this long.
-    Stop(Duration),
+    /// KILL to the innermost process of the worker of this number: those that serve, then the spare.
+    Kill(usize),
+    /// STOP to every process of these workers, and CONT after this long.
+    Stop(Victims, Duration),
     /// The disk is full for so long.
     FillDisk(Duration),
     /// The gateway runs out of descriptors for so long.
     Descriptors(Duration),
+}
+
+/// Whom it is done to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Victims {
+    /// The worker of this number.
+    One(usize),
+    /// Every worker.
+    All,
 }
 
 /// What the model does wrong.
@@ -94,6 +109,12 @@ impl Plan {
         let mut chance = Chance(seed ^ 0xac75);
         let mut acts = Vec::new();
         let mut at = Duration::ZERO;
+        // Everybody's turn comes.
+        let mut killed = chance.small(WORKERS);
+        let mut kill = || {
+            killed += 1;
+            Act::Kill(1 + killed % WORKERS)
+        };
         loop {
             at += Duration::from_millis(1000 + chance.below(4000));
             if at + Duration::from_secs(2) > length {
@@ -101,12 +122,16 @@ impl Plan {
             }
             // The scripted worker breaks by itself; what is around it was broken with the real one.
             let act = match (worker, chance.below(10)) {
-                (_, 0..4) => Act::Kill,
+                (_, 0..4) => kill(),
                 (Worker::Codex, 4..6) => Act::FillDisk(Duration::from_millis(500 + chance.below(1500))),
                 (Worker::Codex, 6..8) => Act::Descriptors(Duration::from_millis(500 + chance.below(1000))),
                 // Short ones are slept through. Long ones are found out, by a call that is not answered in 15 s.
                 (Worker::Codex, _) => {
-                    Act::Stop(Duration::from_millis(if chance.below(2) == 0 { 500 } else { 25_000 }))
+                    let victims = match chance.small(2 + WORKERS) {
+                        0 | 1 => Victims::All,
+                        more => Victims::One(more - 1),
+                    };
+                    Act::Stop(victims, Duration::from_millis(if chance.below(2) == 0 { 500 } else { 25_000 }))
                 }
                 (Worker::Scripted, _) => continue,
             };
@@ -172,5 +197,16 @@ mod tests {
         let asked = |seed| (0..50).map(|number| plan(seed).question(number)).collect::<Vec<_>>();
         assert_eq!(asked(7), asked(7));
         assert_ne!(asked(7), asked(8));
+    }
+
+    /// In the time that `make faults` takes by default nobody is spared, whatever the seed.
+    #[test]
+    fn every_worker_is_killed() {
+        for (seed, worker) in (0..50).flat_map(|seed| [(seed, Worker::Codex), (seed, Worker::Scripted)]) {
+            let plan = Plan::new(seed, worker, Duration::from_secs(90));
+            for number in 1..=WORKERS {
+                assert!(plan.acts.iter().any(|(_, act)| *act == Act::Kill(number)), "{number} with {seed}");
+            }
+        }
     }
 }
