@@ -167,6 +167,7 @@ mod tests {
         let request = TurnRequest {
             picture: None,
             request: "r".into(),
+            trace: None,
             principal: "p".into(),
             profile: Profile::Chat,
             place: Place::default(),

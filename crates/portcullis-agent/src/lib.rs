@@ -20,6 +20,7 @@ mod readiness;
 mod record;
 mod request;
 mod spread;
+mod trace;
 mod turn;
 mod turn_board;
 mod usage;
@@ -52,6 +53,7 @@ pub use request::{
     TurnRequest,
 };
 pub use spread::Spread;
+pub use trace::{Span, TraceContext};
 pub use turn::{Turn, TurnSource};
 pub use turn_board::{Minute, PastTurn, RunningTurn, TurnBoard, TurnHead, TurnPhase};
 pub use usage::Usage;

@@ -9,8 +9,8 @@ use tracing::{info, warn};
 
 use crate::{
     Agent, AgentError, Capabilities, ErrorKind, Item, Model, ModelId, Outcome, PictureCost, PrincipalId,
-    Profile, Readiness, RequestId, ThreadId, ToolOutput, Turn, TurnEvent, TurnId, TurnRequest, TurnSource,
-    Usage, WorkerReport,
+    Profile, Readiness, RequestId, Span, ThreadId, ToolOutput, TraceContext, Turn, TurnEvent, TurnId,
+    TurnRequest, TurnSource, Usage, WorkerReport,
 };
 
 /// Writes one line per turn when it ends: who, which thread and model, the outcome, tokens and timings. Never a
@@ -26,16 +26,23 @@ pub trait TurnCounter: Send + Sync {
     fn ended(&self, turn: &EndedTurn);
 }
 
-impl<A: TurnCounter + ?Sized, B: TurnCounter + ?Sized> TurnCounter for (Arc<A>, Arc<B>) {
+impl TurnCounter for Vec<Arc<dyn TurnCounter>> {
     fn ended(&self, turn: &EndedTurn) {
-        self.0.ended(turn);
-        self.1.ended(turn);
+        for counter in self {
+            counter.ended(turn);
+        }
     }
 }
 
 /// A turn that is over, without anything that was said in it.
 #[derive(Clone, Debug)]
 pub struct EndedTurn {
+    /// The request that it was a part of.
+    pub request: RequestId,
+    /// Its place in a trace, if somebody keeps our spans.
+    pub span: Option<Span>,
+    /// Its ids with the agent, if it was started.
+    pub ids: Option<(ThreadId, TurnId)>,
     /// Who asked for it.
     pub principal: PrincipalId,
     /// The model that was to answer.
@@ -87,8 +94,10 @@ impl<A: Agent> Agent for Record<A> {
         self.inner.workers()
     }
 
-    async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
+    async fn start_turn(&self, mut request: TurnRequest) -> Result<Turn, AgentError> {
         let started = Instant::now();
+        let span = request.trace.as_mut().and_then(TraceContext::enter);
+        let trace = request.trace.as_ref().map(TraceContext::trace_id);
         let (id, principal, model) =
             (request.request.clone(), request.principal.clone(), request.options.model.clone());
         let profile = request.profile;
@@ -101,6 +110,8 @@ impl<A: Agent> Agent for Record<A> {
                     line: Line {
                         counter,
                         request: id,
+                        trace,
+                        span,
                         principal,
                         profile,
                         model,
@@ -117,11 +128,14 @@ impl<A: Agent> Agent for Record<A> {
             }
             Err(error) => {
                 warn!(
-                    request.id = %id, principal = %principal, profile = profile.word(), model = %model,
+                    request.id = %id, trace.id = trace, principal = %principal, profile = profile.word(), model = %model,
                     error.kind = error.kind.word(), error.cause = error.cause_chain(),
                     "Turn of `{principal}` was not started: {}", error.kind
                 );
                 self.counter.ended(&EndedTurn {
+                    request: id,
+                    span,
+                    ids: None,
                     principal,
                     model,
                     profile,
@@ -146,6 +160,8 @@ struct Recorded {
 struct Line {
     counter: Arc<dyn TurnCounter>,
     request: RequestId,
+    trace: Option<String>,
+    span: Option<Span>,
     principal: PrincipalId,
     profile: Profile,
     model: ModelId,
@@ -201,6 +217,9 @@ impl Line {
             Outcome::Completed | Outcome::Interrupted => ("", String::new()),
         };
         self.counter.ended(&EndedTurn {
+            request: self.request.clone(),
+            span: self.span.take(),
+            ids: Some((self.thread.clone(), self.turn.clone())),
             principal: self.principal.clone(),
             model: self.model.clone(),
             profile: self.profile,
@@ -215,7 +234,7 @@ impl Line {
         macro_rules! line {
             ($level:ident) => {
                 $level!(
-                    request.id = %self.request, principal = %self.principal, profile = self.profile.word(),
+                    request.id = %self.request, trace.id = self.trace, principal = %self.principal, profile = self.profile.word(),
                     model = %self.model,
                     thread.id = %self.thread, turn.id = %self.turn,
                     outcome = outcome.word(), error.kind = kind, error.cause = cause,

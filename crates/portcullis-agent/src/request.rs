@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{CallId, ModelId, PictureRequest, Place, PrincipalId, Profile, RequestId};
+use crate::{CallId, ModelId, PictureRequest, Place, PrincipalId, Profile, RequestId, TraceContext};
 
 /// Everything an agent needs to run one turn on a thread of its own.
 #[derive(Clone, Debug)]
 pub struct TurnRequest {
     /// The client's request, for the log.
     pub request: RequestId,
+    /// Where the work stands in a distributed trace, if in any.
+    pub trace: Option<TraceContext>,
     /// Who asks.
     pub principal: PrincipalId,
     /// What it may touch.

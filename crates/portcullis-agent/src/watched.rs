@@ -237,6 +237,7 @@ mod tests {
         TurnRequest {
             picture: None,
             request: "r".into(),
+            trace: None,
             principal: "p".into(),
             profile: Profile::Chat,
             place: Place::default(),

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::Method;
+use crate::{Method, Trace};
 
 /// One line from the app-server.
 #[derive(Debug)]
@@ -119,6 +119,8 @@ struct Call<'a, P> {
     id: Option<u64>,
     method: &'a str,
     params: &'a P,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<&'a Trace>,
 }
 
 #[derive(Serialize)]
@@ -138,12 +140,12 @@ struct ReplyError<'a> {
 
 /// A call of ours as a line, its end included.
 pub fn request_line<M: Method>(id: u64, params: &M) -> Vec<u8> {
-    line(&Call { id: Some(id), method: M::NAME, params })
+    line(&Call { id: Some(id), method: M::NAME, params, trace: params.trace() })
 }
 
 /// A notification of ours as a line.
 pub fn notification_line(method: &str) -> Vec<u8> {
-    line(&Call { id: None, method, params: &serde_json::Map::new() })
+    line(&Call { id: None, method, params: &serde_json::Map::new(), trace: None })
 }
 
 /// The answer to a request of the app-server as a line.

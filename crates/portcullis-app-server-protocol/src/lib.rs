@@ -29,6 +29,6 @@ pub use requests::{
     LoginStartParams, LoginStartResponse, LogoutParams, Method, ModelEntry, ModelListParams,
     ModelListResponse, ReasoningEffortOption, RequirementsReadParams, RequirementsReadResponse, Reviewer,
     SandboxMode, ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
-    ToolCallResponse, ToolOutputItem, TurnEnvironment, TurnInterruptParams, TurnStartParams,
+    ToolCallResponse, ToolOutputItem, Trace, TurnEnvironment, TurnInterruptParams, TurnStartParams,
     TurnStartResponse, UserInput, WithId,
 };

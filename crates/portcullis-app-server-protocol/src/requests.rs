@@ -13,13 +13,21 @@ pub trait Method: Serialize {
     const NAME: &'static str;
     /// What the app-server answers.
     type Response: DeserializeOwned + Send + 'static;
+
+    /// Where it stands in a distributed trace; it goes beside the parameters.
+    fn trace(&self) -> Option<&Trace> {
+        None
+    }
 }
 
 macro_rules! methods {
-    ($($params:ty => $name:literal -> $response:ty;)*) => {
+    ($($params:ty => $name:literal -> $response:ty $(, $trace:ident)?;)*) => {
         $(impl Method for $params {
             const NAME: &'static str = $name;
             type Response = $response;
+            $(fn trace(&self) -> Option<&Trace> {
+                self.$trace.as_ref()
+            })?
         })*
     };
 }
@@ -29,7 +37,7 @@ methods! {
     ThreadStartParams => "thread/start" -> ThreadStartResponse;
     ThreadInjectItemsParams => "thread/inject_items" -> Value;
     ThreadUnsubscribeParams => "thread/unsubscribe" -> Value;
-    TurnStartParams => "turn/start" -> TurnStartResponse;
+    TurnStartParams => "turn/start" -> TurnStartResponse, trace;
     TurnInterruptParams => "turn/interrupt" -> Value;
     ModelListParams => "model/list" -> ModelListResponse;
     EnvironmentAddParams => "environment/add" -> Value;
@@ -40,6 +48,16 @@ methods! {
     LogoutParams => "account/logout" -> Value;
     ConfigReadParams => "config/read" -> ConfigReadResponse;
     RequirementsReadParams => "configRequirements/read" -> RequirementsReadResponse;
+}
+
+/// A place in a distributed trace (W3C Trace Context).
+#[derive(Debug, Serialize)]
+pub struct Trace {
+    /// The header of this name.
+    pub traceparent: String,
+    /// The header of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
 }
 
 /// The handshake.
@@ -249,6 +267,9 @@ pub struct TurnStartParams {
     /// A JSON schema for the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
+    /// Where it stands in a distributed trace.
+    #[serde(skip)]
+    pub trace: Option<Trace>,
 }
 
 /// A part of new input.

@@ -260,6 +260,7 @@ fn methods() -> Vec<Ours> {
         effort: None,
         summary: None,
         output_schema: None,
+        trace: None,
     };
     let mut turns = vec![turn];
     turns.extend(["auto", "concise", "detailed", "none"].map(|summary| TurnStartParams {
@@ -268,6 +269,7 @@ fn methods() -> Vec<Ours> {
         effort: Some(text("high")),
         summary: Some(summary),
         output_schema: Some(json!({"type": "object"})),
+        trace: None,
     }));
     let message =
         json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]});

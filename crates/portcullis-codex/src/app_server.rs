@@ -17,7 +17,7 @@ use crate::binary::PINNED_VERSION;
 use crate::codex::Settings;
 use crate::hands::{HandsInUse, HandsMaker};
 use crate::history::{Replay, replay};
-use crate::running::{HeldPlaces, NewTurn, NotStarted, run};
+use crate::running::{HeldPlaces, NewTurn, NotStarted, place_in_trace, run};
 use crate::to_its_end::to_its_end;
 use crate::tools::dynamic_tools;
 use crate::turn_state::TurnState;
@@ -190,7 +190,7 @@ async fn start_turn(
         // Since it was chosen.
         return Err(NotStarted { error: ErrorKind::WorkerLost.into(), again: true });
     }
-    let TurnRequest { request, principal, profile, history, tools, options, place, .. } = &*request;
+    let TurnRequest { request, trace, principal, profile, history, tools, options, place, .. } = &*request;
     let place = HeldPlaces { _in_worker: in_worker, _among_all: place.clone() };
     if profile.has_hands() != (kind == Kind::Hands) {
         return Err(AgentError::new(ErrorKind::Internal)
@@ -242,11 +242,13 @@ async fn start_turn(
         effort: options.effort.clone(),
         summary: summary_word(options.summary),
         output_schema: options.output_schema.clone(),
+        trace: trace.as_ref().map(place_in_trace),
     };
     run(link, NewTurn { place, state, thread, injected, turn, hands }).await
 }
 
-fn summary_word(summary: ReasoningSummary) -> Option<&'static str> {
+/// The word of a setting or a call.
+pub(crate) fn summary_word(summary: ReasoningSummary) -> Option<&'static str> {
     match summary {
         ReasoningSummary::Default => None,
         ReasoningSummary::None => Some("none"),

@@ -30,6 +30,10 @@ pub(crate) fn catalog(kind: Kind, bundled: &[u8], wanted: &[String]) -> Result<V
             model["shell_type"] = json!("disabled");
             model["apply_patch_tool_type"] = Value::Null;
         }
+        if kind == Kind::Exec {
+            model["base_instructions"] = json!("");
+            model["model_messages"] = Value::Null;
+        }
         // Otherwise newer models write programs for a V8 host, which runs beside the brain and not in the cell.
         model["tool_mode"] = json!("direct");
         model["experimental_supported_tools"] = json!([]);

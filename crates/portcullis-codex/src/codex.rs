@@ -19,15 +19,27 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::binary::CodexBinary;
 use crate::cells::Confinement;
+use crate::exec::Exec;
 use crate::hands::{HandsMaker, HandsSettings};
 use crate::pool::{Pool, WorkersSettings};
 use crate::provider::Provider;
+
+/// What runs turns of the profile `chat`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Runner {
+    /// Workers that run many turns each.
+    AppServer,
+    /// One process per turn, without deltas and without the caller's tools.
+    Exec,
+}
 
 /// How Codex is run.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The binary.
     pub binary: CodexBinary,
+    /// What runs turns of the profile `chat`.
+    pub runner: Runner,
     /// Where workers live, each in a directory of its own that is emptied before every start.
     pub workers_dir: Utf8PathBuf,
     /// Where the operator's login lives; never read by us.
@@ -53,7 +65,9 @@ pub struct Settings {
 /// An agent over Codex.
 pub struct Codex {
     settings: Settings,
+    /// With [`Runner::Exec`] it only answers questions: which models there are, who is signed in.
     chat: Arc<Pool>,
+    exec: Option<Exec>,
     handed: OnceCell<Handed>,
     witness: Arc<dyn WorkerWitness>,
     /// Looks after the workers for chats.
@@ -84,7 +98,8 @@ impl Codex {
         let watcher = look_after(async move {
             tokio::join!(of_watcher.keep(), keep_clean(workspaces));
         });
-        Self { settings, chat, handed: OnceCell::new(), witness, _watcher: watcher }
+        let exec = (settings.runner == Runner::Exec).then(|| Exec::new(settings.clone()));
+        Self { settings, chat, exec, handed: OnceCell::new(), witness, _watcher: watcher }
     }
 
     /// Starts the brain with hands, unless it runs or there can be none.
@@ -114,7 +129,7 @@ impl Codex {
 
     /// Ends the workers: TERM to their groups, grace, KILL. Running turns fail.
     pub async fn shutdown(self) {
-        let Self { chat, handed, _watcher: watcher, .. } = self;
+        let Self { chat, exec, handed, _watcher: watcher, .. } = self;
         drop(watcher);
         let handed = async {
             if let Some(Handed { pool, maker, _watcher: watcher }) = handed.into_inner() {
@@ -123,7 +138,12 @@ impl Codex {
                 maker.shutdown().await;
             }
         };
-        tokio::join!(chat.shutdown(), handed);
+        let exec = async {
+            if let Some(exec) = exec {
+                exec.shutdown().await;
+            }
+        };
+        tokio::join!(chat.shutdown(), exec, handed);
     }
 
     async fn handed(&self) -> Result<&Handed, AgentError> {
@@ -204,7 +224,10 @@ impl std::fmt::Debug for Codex {
 #[async_trait]
 impl Agent for Codex {
     fn capabilities(&self) -> Capabilities {
-        self.chat.capabilities()
+        match self.exec {
+            Some(_) => Capabilities { deltas: false, tools: false },
+            None => self.chat.capabilities(),
+        }
     }
 
     async fn models(&self) -> Result<Vec<Model>, AgentError> {
@@ -214,6 +237,12 @@ impl Agent for Codex {
     async fn readiness(&self) -> Readiness {
         let mut conditions = self.chat.readiness().await.conditions;
         conditions.extend(self.hands_condition().await);
+        conditions.extend(self.exec.is_some().then(|| Condition {
+            name: "runner",
+            ok: true,
+            required: false,
+            message: "each turn of the profile `chat` is a process of its own: answers come whole, without your tools".to_owned(),
+        }));
         Readiness::of(conditions)
     }
 
@@ -224,7 +253,10 @@ impl Agent for Codex {
 
     async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
         if !request.profile.has_hands() {
-            return self.chat.start_turn(request).await;
+            return match &self.exec {
+                Some(exec) => exec.start_turn(request).await,
+                None => self.chat.start_turn(request).await,
+            };
         }
         let handed = self.handed().await?;
         handed.pool.ready(FIRST_START).await;

@@ -15,6 +15,19 @@ pub(crate) fn turn_error(error: &TurnError) -> AgentError {
     AgentError::new(kind).because(describe(error))
 }
 
+/// The meaning of what `codex exec` says of a failure: a sentence, in which a status may stand.
+pub(crate) fn exec_error(message: &str) -> AgentError {
+    let status = message.split_once("status ").or_else(|| message.split_once("status: "));
+    let status = status.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+    let kind = match status {
+        Some(status) => by_status(Some(status), message),
+        None if message.contains("model's context window") => ErrorKind::ContextTooLong,
+        None if message.starts_with("Quota exceeded") => ErrorKind::UsageLimit,
+        None => by_message(message),
+    };
+    AgentError::new(kind).because(format!("codex says: {message}"))
+}
+
 fn describe(error: &TurnError) -> String {
     match &error.codex_error_info {
         Some(info) => format!("codex says {info:?}: {}", error.message),

@@ -36,7 +36,8 @@ fn plain_text(parts: &[Part]) -> Option<Vec<UserInput>> {
     texts.collect::<Option<Vec<_>>>().filter(|texts| !texts.is_empty())
 }
 
-fn item(item: &HistoryItem) -> Value {
+/// An item of the Responses API.
+pub(crate) fn item(item: &HistoryItem) -> Value {
     match item {
         HistoryItem::Message(message) => self::message(message),
         HistoryItem::ToolCall(call) => {

@@ -24,7 +24,7 @@ use crate::image_worker::ImageWorker;
 use crate::picture_state::PictureState;
 use crate::provider::Provider;
 use crate::references::ReferenceFiles;
-use crate::running::{HeldPlaces, NewTurn, run};
+use crate::running::{HeldPlaces, NewTurn, place_in_trace, run};
 use crate::to_its_end::to_its_end;
 use crate::turn_state::TurnState;
 use crate::worker::{Link, Login, changed, report};
@@ -249,6 +249,7 @@ async fn start_turn(
         effort: None,
         summary: None,
         output_schema: None,
+        trace: request.trace.as_ref().map(place_in_trace),
     };
     let state = TurnState::drawing(PictureState::new(files.paths().to_vec()));
     let turn = run(link, NewTurn { place, state, thread, injected: Vec::new(), turn, hands: None })

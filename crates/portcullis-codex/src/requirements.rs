@@ -27,7 +27,7 @@ pub(crate) fn requirements(kind: Kind) -> String {
         shell_snapshot = false
     };
     let policies: &[&str] = match kind {
-        Kind::Chat | Kind::Drawing => &["never"],
+        Kind::Chat | Kind::Drawing | Kind::Exec => &["never"],
         // With approvals Codex asks before every command.
         Kind::Hands => &["never", "untrusted"],
     };

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use portcullis_agent::{
-    AgentError, ErrorKind, EventReceiver, Place, RequestFault, ThreadId, ToolOutput, Turn, TurnEvent, TurnId,
-    TurnSource,
+    AgentError, ErrorKind, EventReceiver, Place, RequestFault, ThreadId, ToolOutput, TraceContext, Turn,
+    TurnEvent, TurnId, TurnSource,
 };
 use portcullis_app_server_protocol::{
-    RpcError, ThreadInjectItemsParams, ThreadStartParams, TurnStartParams, TurnStartResponse,
+    RpcError, ThreadInjectItemsParams, ThreadStartParams, Trace, TurnStartParams, TurnStartResponse,
 };
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
@@ -85,6 +85,11 @@ pub(crate) async fn run(link: Arc<Link>, new: NewTurn) -> Result<Turn, NotStarte
     let id = TurnId::from(response.map_err(refused_start)?.turn.id);
     registered.started = true;
     Ok(Turn::new(thread, id, RunningTurn { events, registered }))
+}
+
+/// The place in a trace as Codex takes it.
+pub(crate) fn place_in_trace(place: &TraceContext) -> Trace {
+    Trace { traceparent: place.traceparent(), tracestate: place.tracestate().map(str::to_owned) }
 }
 
 /// What it means when Codex does not start a turn. An invalid request (-32600, -32602) is the caller's: a tool's

@@ -19,13 +19,16 @@ pub(crate) enum Kind {
     Hands,
     /// Turns that make a picture: the model has the one function that does, and nothing else.
     Drawing,
+    /// One turn of the profile `chat`, in a process of its own. Unlike a thread's, its instructions can be taken away only in
+    /// the catalog.
+    Exec,
 }
 
 /// The whole configuration of a worker.
 pub(crate) fn worker_config(kind: Kind, provider: &Provider, model: &str, catalog: &Utf8Path) -> Table {
     let mut config = base();
     let of_kind = match kind {
-        Kind::Chat => without_hands(),
+        Kind::Chat | Kind::Exec => without_hands(),
         Kind::Hands => with_hands(),
         Kind::Drawing => drawing(),
     };
@@ -39,6 +42,14 @@ pub(crate) fn worker_config(kind: Kind, provider: &Provider, model: &str, catalo
         config.insert("model_providers".to_owned(), Value::Table(providers));
     }
     config
+}
+
+/// What a provider is called in the worker's configuration.
+pub(crate) fn provider_id(provider: &Provider) -> &'static str {
+    match provider {
+        Provider::OpenAi => "openai",
+        Provider::Custom(_) => CUSTOM_PROVIDER,
+    }
 }
 
 fn custom_provider(custom: &CustomProvider) -> Table {

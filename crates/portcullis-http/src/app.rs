@@ -22,6 +22,7 @@ use crate::once::OnceShelf;
 use crate::parked::{ParkedTurns, Parking};
 use crate::remote_images::RemoteImages;
 use crate::responses::LiveResponses;
+use crate::tracer::Tracer;
 use crate::usage::Bookkeeper;
 
 /// The parts a gateway is made of.
@@ -49,6 +50,8 @@ pub struct Gateway {
     pub usage: Arc<Bookkeeper>,
     /// What is counted; the same that counts the agent's turns.
     pub metrics: Arc<Metrics>,
+    /// Who keeps spans of distributed traces, if somebody does.
+    pub tracer: Option<Arc<dyn Tracer>>,
     /// How pictures are made, if they are.
     pub pictures: Option<Pictures>,
     /// Pages of somebody else's, with guards of their own: no key opens them, and nothing of theirs opens what needs a key.
@@ -136,6 +139,7 @@ pub(crate) struct App {
     pub(crate) warnings: Vec<String>,
     pub(crate) local: SecretString,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) tracer: Option<Arc<dyn Tracer>>,
     pub(crate) parked: ParkedTurns,
     pub(crate) responses: Arc<dyn Responses>,
     pub(crate) conversations: Arc<dyn Conversations>,

@@ -24,6 +24,7 @@ mod router;
 mod routes;
 mod server;
 mod sse;
+mod tracer;
 mod usage;
 
 pub use app::{Alias, Entrance, Gateway, Keep, Settings};
@@ -31,4 +32,5 @@ pub use images::{Backend, PictureSettings, Pictures, SizePolicy};
 pub use metrics::Metrics;
 pub use parked::Parking;
 pub use server::{bind, serve};
+pub use tracer::{EndedRequest, Tracer};
 pub use usage::{Bookkeeper, usage_as_csv, usage_as_json};

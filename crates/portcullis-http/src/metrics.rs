@@ -289,6 +289,9 @@ mod tests {
         metrics.refused("full");
         metrics.circuit("provider", false);
         metrics.ended(&EndedTurn {
+            request: "req".into(),
+            span: None,
+            ids: None,
             principal: "k:app".into(),
             model: "gpt-5.5".into(),
             profile: Profile::Chat,

@@ -198,6 +198,9 @@ mod tests {
 
     fn turn(principal: &str, outcome: &'static str, usage: Usage) -> EndedTurn {
         EndedTurn {
+            request: "req".into(),
+            span: None,
+            ids: None,
             principal: principal.into(),
             model: "gpt-5.5".into(),
             profile: Profile::Chat,

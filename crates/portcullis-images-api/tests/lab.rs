@@ -19,6 +19,7 @@ fn turn(picture: PictureRequest) -> TurnRequest {
     let message = Message { author: Author::User, parts: vec![Part::Text("a star".to_owned())] };
     TurnRequest {
         request: "r".into(),
+        trace: None,
         principal: "p".into(),
         profile: Profile::Chat,
         history: vec![HistoryItem::Message(message)],

@@ -38,7 +38,7 @@ pub(crate) use keys::reference_markdown;
 pub(crate) use model::{
     Alias, Approvals, Audit, BaseUrl, Codex, Config, Confine, ConfineLevel, CustomProvider, Dashboard, Hands,
     Hosts, Http, ImageBackend, Images, KeepFor, Limits, Log, LogFilter, LogFormat, OpenAi, Origins, Paths,
-    Provider, State, Store, Turn, UserId, Workers, Workspaces,
+    Provider, State, Store, Traces, Turn, UserId, Workers, Workspaces,
 };
 pub(crate) use place::{Origin, Place};
 pub(crate) use problem::{ConfigErrors, Problem};

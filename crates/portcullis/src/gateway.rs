@@ -17,6 +17,7 @@ mod pictures;
 mod reload;
 mod state;
 mod store;
+mod traces;
 mod upstream;
 mod warnings;
 
@@ -30,7 +31,7 @@ use anyhow::{Context as _, bail};
 use portcullis_access::{KeyStore, Keys};
 use portcullis_agent::{
     Admission, AdmissionLimits, Agent, Approvals, Breaker, BreakerLimits, Budget, Deadline, Record,
-    TurnBoard, TurnBounds, Watched,
+    TurnBoard, TurnBounds, TurnCounter, Watched,
 };
 use portcullis_audit::{Audit, Audited};
 use portcullis_codex::{Codex, Painter};
@@ -58,6 +59,7 @@ use self::dashboard::{Pages, Running as RunningParts};
 use self::lent::Lent;
 use self::pictures::{Artist, Studio};
 use self::reload::Live;
+use self::traces::Otlp;
 use self::warnings::Weakened;
 use crate::config::Config;
 use crate::environment::Environment;
@@ -90,6 +92,8 @@ pub(crate) struct Gateway {
     audit: Audit,
     approvals: Approvals,
     settings: portcullis_http::Settings,
+    /// Who is told of spans, if somebody is.
+    tracer: Option<Otlp>,
     /// How many turns the workers can run.
     places: NonZeroUsize,
     /// How many turns run and wait.
@@ -128,6 +132,7 @@ impl Gateway {
         let image_listener = listen::listen_for_images(handed.images, config.images.bind).await?;
         let kept = Arc::new(store::open(config, state.path()).await?);
         let upstream = upstream::open(&config.provider).await?;
+        let tracer = traces::open(&config.traces)?;
         let audit = audit::start(&config.audit, state.path())?;
         let studio = pictures::open(pictures::Parts {
             config,
@@ -186,6 +191,7 @@ impl Gateway {
             local,
             approvals,
             audit,
+            tracer,
             settings: http::settings(config),
             admission: http::admission(config),
             breaker: config.breaker,
@@ -237,6 +243,7 @@ impl Gateway {
             audit,
             approvals,
             settings,
+            tracer,
             places,
             admission,
             breaker,
@@ -253,7 +260,10 @@ impl Gateway {
         }
         let warnings = weakened.iter().map(Weakened::sentence).collect();
         let usage = Arc::new(Bookkeeper::new(Arc::clone(&kept) as _, Arc::clone(&metrics)));
-        let counter = Arc::new((Arc::clone(&metrics), Arc::clone(&usage)));
+        let mut counters: Vec<Arc<dyn TurnCounter>> =
+            vec![Arc::clone(&metrics) as _, Arc::clone(&usage) as _];
+        counters.extend(tracer.clone().map(|tracer| Arc::new(tracer) as _));
+        let counter: Arc<dyn TurnCounter> = Arc::new(counters);
         // A turn that was not admitted is no fact for the audit log: a flood of them would fill it.
         let (settings, bounds) = (watch::Sender::new(Arc::new(settings)), watch::Sender::new(bounds));
         let agent =
@@ -264,7 +274,7 @@ impl Gateway {
         let agent = Breaker::new(agent, "provider", breaker, Arc::clone(&metrics) as _);
         let turns = TurnBoard::default();
         let agent: Arc<dyn Agent> =
-            Arc::new(Watched::new(Record::new(agent, Arc::clone(&counter) as _), turns.clone()));
+            Arc::new(Watched::new(Record::new(agent, Arc::clone(&counter)), turns.clone()));
         let (responses, conversations) = (Arc::clone(&kept) as _, Arc::clone(&kept) as _);
         let pictures = studio
             .as_ref()
@@ -292,6 +302,7 @@ impl Gateway {
             conversations,
             usage: Arc::clone(&usage),
             metrics,
+            tracer: tracer.clone().map(|tracer| Arc::new(tracer) as _),
             pictures,
             pages: pages.transpose()?,
             also_on: image_listener,
@@ -323,6 +334,9 @@ impl Gateway {
             lab.shutdown().await;
         }
         usage.close().await;
+        if let Some(tracer) = tracer {
+            tracer.close().await;
+        }
         kept.close().await;
         audit::stop(&audit).await;
         info!("Stopped");

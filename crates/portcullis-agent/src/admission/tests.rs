@@ -81,6 +81,7 @@ fn request(who: &str) -> TurnRequest {
     };
     TurnRequest {
         request: "r".into(),
+        trace: None,
         principal: who.into(),
         profile: Profile::Chat,
         place: Place::default(),

@@ -73,6 +73,7 @@ fn request(profile: Profile) -> TurnRequest {
     let message = Message { author: Author::User, parts: vec![Part::Text(PROMPT.to_owned())] };
     TurnRequest {
         request: "req_1".into(),
+        trace: None,
         principal: "k1:app".into(),
         profile,
         place: portcullis_agent::Place::default(),

@@ -263,6 +263,7 @@ pub(crate) fn turn_request() -> TurnRequest {
     TurnRequest {
         picture: None,
         request: "req_1".into(),
+        trace: None,
         principal: HOSTILE.into(),
         profile: Profile::Chat,
         place: Place::default(),

@@ -49,7 +49,7 @@ pub(crate) async fn as_the_contract(response: Response) -> Response {
 /// Pictures, each under a URL.
 pub(crate) async fn generate(
     caller: Caller,
-    Id(id): Id,
+    id: Id,
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -80,7 +80,9 @@ pub(crate) async fn generate(
                 let (kept, url) = files::keep(studio, shelf, &caller.principal, &picture).await?;
                 (kept.id.to_string(), url)
             }
-            None => (format!("{id}-{number}"), format!("data:{media_type};base64,{}", pieces.here())),
+            None => {
+                (format!("{}-{number}", id.request), format!("data:{media_type};base64,{}", pieces.here()))
+            }
         };
         data.push(json!({
             "id": id,

@@ -41,7 +41,7 @@ pub(crate) fn studio(app: &App) -> Result<&Arc<Studio>, ApiError> {
 /// Pictures from a text.
 pub(crate) async fn generations(
     caller: Caller,
-    Id(id): Id,
+    id: Id,
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -70,7 +70,7 @@ pub(crate) async fn generations(
 /// Pictures from pictures.
 pub(crate) async fn edits(
     caller: Caller,
-    Id(id): Id,
+    id: Id,
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -153,7 +153,7 @@ struct Call {
     app: Arc<App>,
     studio: Arc<Studio>,
     caller: Caller,
-    id: portcullis_agent::RequestId,
+    id: Id,
     room: Room,
 }
 

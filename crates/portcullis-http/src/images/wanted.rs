@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis_agent::{
     Author, HistoryItem, Message, ModelId, Part, PictureFormat, PictureRequest, Profile, ReasoningSummary,
-    Reference, RequestId, TurnOptions, TurnRequest,
+    Reference, TurnOptions, TurnRequest,
 };
 use portcullis_images::{Fit, FitHow, Size, measure};
 use portcullis_openai::InvalidRequest;
@@ -13,6 +13,7 @@ use portcullis_openai::InvalidRequest;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::images::Studio;
+use crate::request_id::Id;
 
 /// The largest reference, in bytes.
 const LARGEST_REFERENCE: usize = 50 * 1024 * 1024;
@@ -71,10 +72,11 @@ impl Wanted {
     }
 
     /// One turn for one picture.
-    pub(crate) fn turn(&self, caller: &Caller, request: &RequestId, studio: &Studio) -> TurnRequest {
+    pub(crate) fn turn(&self, caller: &Caller, id: &Id, studio: &Studio) -> TurnRequest {
         let message = Message { author: Author::User, parts: vec![Part::Text(self.prompt.clone())] };
         TurnRequest {
-            request: request.clone(),
+            request: id.request.clone(),
+            trace: id.trace.clone(),
             place: caller.place(),
             principal: caller.principal.clone(),
             profile: Profile::Chat,

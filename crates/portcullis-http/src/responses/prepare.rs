@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_agent::{Author, HistoryItem, Message, Part, PrincipalId, RequestId, TurnRequest};
+use portcullis_agent::{Author, HistoryItem, Message, Part, PrincipalId, TurnRequest};
 use portcullis_openai::InvalidRequest;
 use portcullis_openai::responses::{ResponseRequest, check_calls, stored_item};
 use portcullis_store::{ConversationId, ResponseId, StoredItem};
@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::auth::{Caller, owner};
 use crate::error::ApiError;
 use crate::model_names::{Asked, resolve};
+use crate::request_id::Id;
 
 /// A request that can be run.
 pub(crate) struct Prepared {
@@ -24,7 +25,7 @@ pub(crate) struct Prepared {
 pub(crate) async fn prepare(
     app: &Arc<App>,
     caller: &Caller,
-    id: RequestId,
+    id: Id,
     request: &ResponseRequest,
 ) -> Result<Prepared, ApiError> {
     let resolved = resolve(app, caller, &request.model).await?;
@@ -66,7 +67,8 @@ pub(crate) async fn prepare(
     let options = resolved.options(asked, app.settings().deadline)?;
     let turn = TurnRequest {
         picture: None,
-        request: id,
+        request: id.request,
+        trace: id.trace,
         principal: caller.principal.clone(),
         profile: resolved.profile,
         place: caller.place(),

@@ -29,7 +29,7 @@ pub(crate) const IGNORED: HeaderName = HeaderName::from_static("x-portcullis-ign
 /// Answers with a completion, whole or piece by piece.
 pub(crate) async fn create(
     caller: Caller,
-    Id(id): Id,
+    id: Id,
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
@@ -70,7 +70,7 @@ fn turn_request(
     request: &ChatRequest,
     resolved: &Resolved,
     caller: &Caller,
-    id: portcullis_agent::RequestId,
+    id: Id,
 ) -> Result<TurnRequest, ApiError> {
     if !resolved.model.reads_images && has_images(&request.history) {
         return Err(InvalidRequest::at("messages", "This model does not read pictures.").into());
@@ -85,7 +85,8 @@ fn turn_request(
     let options = resolved.options(asked, app.settings().deadline)?;
     Ok(TurnRequest {
         picture: None,
-        request: id,
+        request: id.request,
+        trace: id.trace,
         principal: caller.principal.clone(),
         profile: resolved.profile,
         place: caller.place(),

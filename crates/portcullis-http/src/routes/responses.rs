@@ -32,7 +32,7 @@ pub(crate) fn new_id(prefix: &str) -> String {
 /// Answers with a response, whole or piece by piece, or makes one in the background.
 pub(crate) async fn create(
     caller: Caller,
-    Id(request_id): Id,
+    request_id: Id,
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {

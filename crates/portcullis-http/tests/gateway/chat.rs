@@ -105,11 +105,10 @@ async fn the_model_receives_the_conversation_and_nothing_else() {
     gate.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn upstream_failures_keep_their_meaning() {
-    let gate = TestGate::start().await;
+/// How a provider fails.
+pub(crate) fn failures() -> [Answer; 10] {
     let error = |code: &str| json!({"error": {"message": "Schema is bad", "type": "invalid_request_error", "param": "text", "code": code}});
-    let answers = [
+    [
         Answer::status(429, error("rate_limit_exceeded")).header("retry-after", "7"),
         Answer::status(400, error("invalid_json_schema")),
         Answer::status(400, error("context_length_exceeded")),
@@ -120,9 +119,14 @@ async fn upstream_failures_keep_their_meaning() {
         Answer::failed("insufficient_quota", "no money"),
         Answer::incomplete("content_filter"),
         Answer::text(["lost"]).cut_after(1),
-    ];
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upstream_failures_keep_their_meaning() {
+    let gate = TestGate::start().await;
     let mut seen = Vec::new();
-    for answer in answers {
+    for answer in failures() {
         // The same failure, whole and as a stream: its status is there both times, since nothing was said yet.
         gate.model.enqueue(answer.clone());
         let (status, body) = gate.ask(&question("Hi")).await;

@@ -157,6 +157,7 @@ impl FakeGate {
         let gateway = Gateway {
             pages: None,
             also_on: None,
+            tracer: None,
             pictures: None,
             agent: Arc::new(Record::new(admitted, Arc::clone(&usage) as _)),
             keys: Arc::new(Keys::open(store.path()).unwrap()),

@@ -6,6 +6,7 @@ mod account;
 mod chat;
 mod clients;
 mod codex_client;
+mod exec;
 mod fake;
 mod faults;
 mod grants;

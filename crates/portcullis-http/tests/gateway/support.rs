@@ -12,7 +12,7 @@ use portcullis_agent::{
 use portcullis_audit::Audit;
 use portcullis_codex::{
     Codex, CodexBinary, Confinement, CustomProvider, Lifespan, MOST_REFERENCES, Painter, PainterSettings,
-    Provider, Settings as CodexSettings, WorkersSettings,
+    Provider, Runner, Settings as CodexSettings, WorkersSettings,
 };
 use portcullis_http::{
     Alias, Backend, Bookkeeper, Entrance, Gateway, Keep, Metrics, Parking, PictureSettings, Pictures,
@@ -57,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) turns: usize,
     /// How many workers there are, and when they are replaced.
     pub(crate) workers: WorkersSettings,
+    /// What runs turns.
+    pub(crate) runner: Runner,
     pub(crate) parking: Parking,
     /// What a gateway remembers; given to another one, it survives.
     pub(crate) kept: Arc<Memory>,
@@ -121,6 +123,7 @@ impl Default for Options {
                     drain: Duration::from_mins(1),
                 },
             },
+            runner: Runner::AppServer,
             kept: Arc::new(Memory::new(1 << 30)),
             parking: Parking { most: 4, wait: Duration::from_mins(1) },
             stream_retries: 0,
@@ -172,6 +175,7 @@ impl TestGate {
                 models: vec!["gpt-5.5".to_owned(), "house-model".to_owned()],
                 turns: options.turns,
                 workers: options.workers,
+                runner: options.runner,
                 stop_grace: Duration::from_secs(2),
                 // How cells hold is another suite; this one is about what goes over the wires.
                 confinement: Confinement::Off,
@@ -184,7 +188,8 @@ impl TestGate {
         let settings = tokio::sync::watch::Sender::new(Arc::new(settings(&options)));
         let metrics = Arc::new(Metrics::default());
         let usage = Arc::new(Bookkeeper::new(Arc::clone(&options.kept) as _, Arc::clone(&metrics)));
-        let counter = Arc::new((Arc::clone(&metrics), Arc::clone(&usage)));
+        let counter: Arc<dyn TurnCounter> =
+            Arc::new(vec![Arc::clone(&metrics) as Arc<dyn TurnCounter>, Arc::clone(&usage) as _]);
         let listener = portcullis_http::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let painter = match options.pictures {
@@ -199,7 +204,7 @@ impl TestGate {
                 options.drawing(),
                 "images_provider",
                 &metrics,
-                Arc::clone(&counter) as _,
+                Arc::clone(&counter),
             ),
             backend: Backend {
                 name: "codex",
@@ -219,6 +224,7 @@ impl TestGate {
         let gateway = Gateway {
             pages: None,
             also_on: None,
+            tracer: None,
             agent: options.admitted(
                 Deadline::new(Arc::clone(&agent)),
                 options.admission,

@@ -7,11 +7,11 @@ use portcullis_agent::BreakerLimits;
 
 use super::given::dotted;
 use super::meaning::Meaning;
-use super::provider::provider;
+use super::provider::{free_texts, is_header, provider};
 use super::reader::Reader;
 use super::{
     Alias, Approvals, Audit, Codex, Config, Confine, Dashboard, Hands, Http, ImageBackend, Images, Limits,
-    Log, OpenAi, Origin, Place, Problem, State, Store, Turn, Workers, Workspaces,
+    Log, OpenAi, Origin, Place, Problem, State, Store, Traces, Turn, Workers, Workspaces,
 };
 
 /// Whether rules between keys are checked.
@@ -37,6 +37,7 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
         bin: reader.optional("codex.bin"),
         home: reader.or_computed("codex.home", || Some(dir.join("codex"))).unwrap_or_default(),
         model: reader.value("codex.model"),
+        runner: reader.value("codex.runner"),
     };
     let workspaces =
         reader.or_computed("workspaces.dir", || Some(dir.join("workspaces"))).unwrap_or_default();
@@ -111,6 +112,11 @@ pub(super) fn build(reader: &mut Reader, env: &[(String, String)], rules: Rules)
         audit: Audit { enabled: reader.value("audit.enabled"), size: reader.value("audit.size") },
         dashboard: Dashboard { enabled: reader.value("dashboard.enabled") },
         log: Log { format: reader.value("log.format"), level: reader.value("log.level") },
+        traces: Traces {
+            otlp: reader.optional("traces.otlp"),
+            one_in: reader.value("traces.one_in"),
+            headers: free_texts(reader, ["traces", "headers"], is_header),
+        },
         aliases: aliases(reader, &codex.model),
         codex,
     }

@@ -85,6 +85,14 @@ pub(super) static KEYS: &[Key] = &[
     ),
     key("codex.model", "text", Text("gpt-5.5"), "The model that the default aliases stand for."),
     key(
+        "codex.runner",
+        "`app-server` or `exec`",
+        Text("app-server"),
+        "What runs turns of the profile `chat`: workers that run many turns each, or one process for each turn. With `exec` nothing of \
+         a turn is in a process with another's; each costs a start and some 150 MB, answers arrive whole, and requests with tools, or \
+         with a picture in the last message, are refused.",
+    ),
+    key(
         "provider.kind",
         "`openai`, `lab` or `custom`",
         Text("openai"),
@@ -333,6 +341,20 @@ pub(super) static KEYS: &[Key] = &[
         "A level (`off`, `error`, `warn`, `info`, `debug`, `trace`) or a tracing filter \
          such as `info,portcullis_http=debug`.",
     ),
+    key(
+        "traces.otlp",
+        "URL",
+        Unset,
+        "A collector that speaks OTLP over HTTP, such as `http://127.0.0.1:4318`: requests and turns are sent to `/v1/traces` \
+         there as spans. Without it nothing is sent, and the trace of a client is passed on to Codex as it came.",
+    ),
+    key(
+        "traces.one_in",
+        "count",
+        Text("1"),
+        "Of the traces that begin here, one in so many is sent. A trace that a client began is sent if the client keeps it.",
+    ),
+    key("traces.headers.<name>", "hidden text", Unset, "A header for every request to the collector."),
     key("aliases.<name>.model", "text", Unset, "The model that this name stands for; required."),
     key("aliases.<name>.effort", "text", Unset, "The reasoning effort that this name stands for."),
     key(

@@ -12,6 +12,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::given::{Given, Scalar, quote};
 use super::quantity::{parse_duration, show_duration};
 use portcullis_agent::{ApprovalPolicy, Profile};
+use portcullis_codex::Runner;
 use portcullis_http::SizePolicy;
 use portcullis_openai::chat::Sampling;
 
@@ -252,6 +253,25 @@ impl Meaning for ImageBackend {
             Self::Codex => "codex",
             Self::OpenAi => "openai",
             Self::Off => "off",
+        })
+    }
+}
+
+impl Meaning for Runner {
+    const KIND: &'static str = "`app-server` or `exec`";
+    const EXPECTED: &'static str = Self::KIND;
+
+    fn of(given: &Given) -> Option<Self> {
+        match given.text()? {
+            "app-server" => Some(Self::AppServer),
+            "exec" => Some(Self::Exec),
+            _ => None,
+        }
+    }
+    fn show(&self) -> String {
+        quote(match self {
+            Self::AppServer => "app-server",
+            Self::Exec => "exec",
         })
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use portcullis_agent::{ApprovalPolicy, BreakerLimits, Profile};
+use portcullis_codex::Runner;
 use portcullis_confine::Level;
 use portcullis_http::SizePolicy;
 use portcullis_openai::chat::Sampling;
@@ -38,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) audit: Audit,
     pub(crate) dashboard: Dashboard,
     pub(crate) log: Log,
+    pub(crate) traces: Traces,
     /// Model names that clients may use, besides the real ones.
     pub(crate) aliases: BTreeMap<String, Alias>,
 }
@@ -72,6 +74,8 @@ pub(crate) struct Codex {
     pub(crate) home: Utf8PathBuf,
     /// The model that the default aliases stand for.
     pub(crate) model: String,
+    /// What runs turns of the profile `chat`.
+    pub(crate) runner: Runner,
 }
 
 /// `[provider]`: who serves the model.
@@ -300,6 +304,17 @@ pub(crate) struct Origins(pub(crate) Vec<String>);
 pub(crate) struct Log {
     pub(crate) format: LogFormat,
     pub(crate) level: LogFilter,
+}
+
+/// `[traces]`: who is told of requests and turns as spans of distributed traces.
+#[derive(Clone, Debug)]
+pub(crate) struct Traces {
+    /// A collector that speaks OTLP over HTTP.
+    pub(crate) otlp: Option<BaseUrl>,
+    /// Of the traces that begin here, one in so many is kept.
+    pub(crate) one_in: NonZeroUsize,
+    /// Secret, because people put tokens into headers.
+    pub(crate) headers: BTreeMap<String, SecretString>,
 }
 
 /// How a log line looks.

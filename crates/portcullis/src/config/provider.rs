@@ -47,20 +47,21 @@ fn custom(reader: &mut Reader, kind_place: &Place, rules: Rules) -> CustomProvid
         request_max_retries: reader.optional("provider.request_max_retries"),
         stream_max_retries: reader.optional("provider.stream_max_retries"),
         stream_idle_timeout: reader.optional("provider.stream_idle_timeout"),
-        http_headers: free_texts(reader, "http_headers", is_header),
-        query_params: free_texts(reader, "query_params", |name, _| !name.is_empty()),
+        http_headers: free_texts(reader, ["provider", "http_headers"], is_header),
+        query_params: free_texts(reader, ["provider", "query_params"], |name, _| !name.is_empty()),
     }
 }
 
-fn free_texts(
+/// A table whose names are the user's own.
+pub(super) fn free_texts(
     reader: &mut Reader,
-    table: &str,
+    [section, table]: [&str; 2],
     allowed: fn(&str, &SecretString) -> bool,
 ) -> BTreeMap<String, SecretString> {
     let mut texts = BTreeMap::new();
-    for name in reader.names_below(&["provider", table]) {
-        let place = reader.place(&["provider", table, &name]).unwrap_or(Place::Default);
-        let path = ["provider".to_owned(), table.to_owned(), name.clone()];
+    for name in reader.names_below(&[section, table]) {
+        let place = reader.place(&[section, table, &name]).unwrap_or(Place::Default);
+        let path = [section.to_owned(), table.to_owned(), name.clone()];
         if let Some(text) = reader.at(&path) {
             if !allowed(&name, &text) {
                 reader.problem(Problem::of_key(
@@ -75,6 +76,7 @@ fn free_texts(
     texts
 }
 
-fn is_header(name: &str, value: &SecretString) -> bool {
+/// Whether a header may be called so and hold this.
+pub(super) fn is_header(name: &str, value: &SecretString) -> bool {
     name.parse::<http::HeaderName>().is_ok() && value.expose_secret().parse::<http::HeaderValue>().is_ok()
 }

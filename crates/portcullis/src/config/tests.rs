@@ -58,6 +58,7 @@ fn defaults() {
     # codex.bin is not set
     codex.home = "/home/op/.local/state/portcullis/codex"  # default
     codex.model = "gpt-5.5"                                # default
+    codex.runner = "app-server"                            # default
     workspaces.dir = "/home/op/.local/state/portcullis/workspaces"  # default
     provider.kind = "openai"                               # default
     turn.deadline = "10m"                                  # default
@@ -120,6 +121,8 @@ fn defaults() {
     dashboard.enabled = true                               # default
     log.format = "text"                                    # default
     log.level = "info"                                     # default
+    # traces.otlp is not set
+    traces.one_in = 1                                      # default
     aliases.codex.model = "gpt-5.5"                        # default
     # aliases.codex.effort is not set
     # aliases.codex.profile is not set
@@ -172,6 +175,7 @@ codex = { model = "mine" }
     codex.bin = "/opt/codex"                        # DIR/portcullis.toml:6
     codex.home = "/abs/../home"                     # DIR/portcullis.toml:7
     codex.model = "5"                               # environment variable PORTCULLIS__CODEX__MODEL (default "gpt-5.5")
+    codex.runner = "app-server"                     # default
     workspaces.dir = "/home/op/.local/state/portcullis/workspaces"  # default
     provider.kind = "openai"                        # default
     turn.deadline = "1m30s"                         # DIR/portcullis.toml:9 (default "10m")
@@ -234,6 +238,8 @@ codex = { model = "mine" }
     dashboard.enabled = true                        # default
     log.format = "json"                             # flag --log-format (default "text")
     log.level = "info,portcullis_http=debug"        # environment variable PORTCULLIS__LOG__LEVEL (default "info")
+    # traces.otlp is not set
+    traces.one_in = 1                               # default
     aliases.codex.model = "mine"                    # DIR/portcullis.toml:17
     # aliases.codex.effort is not set
     # aliases.codex.profile is not set
@@ -345,7 +351,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
     assert_snapshot!(errors(file, &[], &[]), @r#"
     the configuration has 26 problems
       DIR/portcullis.toml:1:1: `colour` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `workers`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `workers`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `traces`, `aliases`
       DIR/portcullis.toml:3:1: `http.bindd` is not known
         did you mean `bind`?
         known in `http`: `bind`, `hosts`, `origins`, `connections`, `drain`
@@ -353,7 +359,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
         expected an IP address and a port, such as `127.0.0.1:8320` or `[::1]:8320`
       DIR/portcullis.toml:5:2: `htpp` is not known
         did you mean `http`?
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `workers`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `workers`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `traces`, `aliases`
       DIR/portcullis.toml:8:7: `state.dir` cannot be "~/portcullis"
         expected a path; `~` and variables are not expanded
       DIR/portcullis.toml:10:9: `codex.model` cannot be `5`
@@ -362,7 +368,7 @@ slow = { effort = "high", modell = "gpt-5.5" }
         expected a path; `~` and variables are not expanded
       DIR/portcullis.toml:12:1: `codex.deadline` is not known
         did you mean `turn.deadline`?
-        known in `codex`: `bin`, `home`, `model`
+        known in `codex`: `bin`, `home`, `model`, `runner`
       DIR/portcullis.toml:14:12: `provider.base_url` is only for `provider.kind` = "custom"
         the kind is "openai" (default)
       DIR/portcullis.toml:15:22: `provider.http_headers.a` is only for `provider.kind` = "custom"
@@ -420,7 +426,7 @@ fn mistakes_in_the_environment_and_in_flags() {
     assert_snapshot!(errors("", &env, &flags), @r#"
     the configuration has 10 problems
       environment variable PORTCULLIS__: `""` is not known
-        known tables: `http`, `state`, `codex`, `provider`, `turn`, `workers`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `aliases`
+        known tables: `http`, `state`, `codex`, `provider`, `turn`, `workers`, `confine`, `hands`, `workspaces`, `limits`, `breaker`, `store`, `openai`, `images`, `approvals`, `audit`, `dashboard`, `log`, `traces`, `aliases`
       environment variable PORTCULLIS__HTTP: `http` cannot be "127.0.0.1:1", it is a table
         with `bind`, `hosts`, `origins`, `connections`, `drain`
       environment variable PORTCULLIS__HTTP__BINDD: `http.bindd` is not known

@@ -55,6 +55,7 @@ pub(super) fn settings(
     models.dedup();
     Settings {
         binary,
+        runner: config.codex.runner,
         workers_dir: state.path().join("workers"),
         login_home: config.codex.home.clone(),
         provider,

@@ -175,12 +175,17 @@ impl Drop for Running {
 
 /// Asks for a completion as curl does: an open connection on which the answer will come.
 pub(crate) fn ask(base_url: &str, key: &str, body: &str) -> TcpStream {
+    ask_with(base_url, key, "", body)
+}
+
+/// The same with more headers, each with its line's end.
+pub(crate) fn ask_with(base_url: &str, key: &str, headers: &str, body: &str) -> TcpStream {
     let host = base_url.trim_start_matches("http://").trim_end_matches("/v1");
     let mut connection = TcpStream::connect(host).expect("the gateway listens");
     let length = body.len();
     let request = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+         {headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     );
     connection.write_all(request.as_bytes()).expect("it reads");
     connection

@@ -15,7 +15,7 @@ use portcullis_agent::{
 use portcullis_audit::Audit;
 use portcullis_codex::{
     Cells, Codex, CodexBinary, Confinement, CustomProvider, HandsBounds, HandsSettings, Lifespan, Provider,
-    Settings, Users, WorkersSettings,
+    Runner, Settings, Users, WorkersSettings,
 };
 use portcullis_confine::{Level, User};
 use portcullis_lab::{Answer, ModelServer, ToolCall};
@@ -113,6 +113,7 @@ impl Bench {
                         drain: Duration::from_mins(1),
                     },
                 },
+                runner: Runner::AppServer,
                 stop_grace: Duration::from_secs(2),
                 confinement: Confinement::Cells(Cells {
                     launcher: env!("CARGO_BIN_EXE_portcullis").into(),
@@ -226,6 +227,7 @@ pub(crate) fn run(command: &str) -> (&'static str, Value) {
 pub(crate) fn request(principal: &str, profile: Profile) -> TurnRequest {
     TurnRequest {
         request: "req".into(),
+        trace: None,
         principal: PrincipalId::from(principal),
         profile,
         history: vec![HistoryItem::Message(Message {
