@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
+
 use crate::direct::Direct;
 use crate::http::{Address, Connection};
 use crate::wish::Wish;
+
+/// An answer that takes longer has failed.
+const LATE: Duration = Duration::from_mins(1);
 
 /// Who is asked.
 #[derive(Clone)]
@@ -60,7 +65,8 @@ impl Asker {
                     Some(open) => open,
                     None => Connection::open(address).await?,
                 };
-                let answer = open.ask(wish, stream, since).await?;
+                // Whoever does not answer must not stop the others from being measured.
+                let answer = timeout(LATE, open.ask(wish, stream, since)).await??;
                 *connection = Some(open);
                 Ok(answer)
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use portcullis_supervisor::{Launch, Process};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Bench, KEY, STOP};
 use crate::http::{Address, Connection};
@@ -34,7 +35,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
         Contender { name: "passthrough", target: Target::Http(before), pid: proxy.pid() },
     ];
     let not_measured = match &litellm {
-        Ok((process, address)) => {
+        Ok(LiteLlm { process, address, .. }) => {
             contenders.push(Contender {
                 name: "LiteLLM",
                 target: Target::Http(address.clone()),
@@ -64,7 +65,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
         let rows = compare(bench, report, &contenders, title, question).await?;
         report.tables.push(Table { title, about, rows });
     }
-    if let Ok((mut process, _)) = litellm {
+    if let Ok(LiteLlm { mut process, .. }) = litellm {
         process.stop(STOP).await;
     }
     proxy.stop(STOP).await;
@@ -141,8 +142,16 @@ fn row(name: &'static str, streams: usize, question: Question, load: &Load, cpu:
     row
 }
 
+/// LiteLLM's proxy.
+struct LiteLlm {
+    process: Process,
+    address: Address,
+    /// Reads its lines, one for each request: a full pipe would stop it.
+    _drain: AbortOnDropHandle<()>,
+}
+
 /// Starts LiteLLM's proxy, or says why not.
-async fn litellm(bench: &Bench, upstream: &str) -> anyhow::Result<(Process, Address)> {
+async fn litellm(bench: &Bench, upstream: &str) -> anyhow::Result<LiteLlm> {
     let program = &bench.options.litellm;
     anyhow::ensure!(program.is_file(), "not installed (`make bench-litellm` brings it)");
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -168,13 +177,19 @@ async fn litellm(bench: &Bench, upstream: &str) -> anyhow::Result<(Process, Addr
         .to_vec(),
         cwd: dir.path().to_owned(),
     })?;
+    let (_stdin, mut stdout) = process.take_stdio();
+    #[expect(clippy::disallowed_methods, reason = "aborted with the proxy")]
+    let drain = tokio::task::spawn(async move {
+        let _its_end = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
+    });
+    let drain = AbortOnDropHandle::new(drain);
     let address = Address { socket: ([127, 0, 0, 1], port).into(), key: KEY.to_owned(), model: "gpt-5.5" };
     let started = std::time::Instant::now();
     while started.elapsed() < LITELLM_START {
         if let Ok(mut connection) = Connection::open(&address).await
             && connection.get("/health/liveliness").await.is_ok_and(|(status, _)| status == 200)
         {
-            return Ok((process, address));
+            return Ok(LiteLlm { process, address, _drain: drain });
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
