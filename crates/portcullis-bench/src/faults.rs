@@ -116,6 +116,7 @@ async fn run(
         level: None,
         more: &more,
         dir: disk.dir(),
+        provider: "",
         descriptors: Some(256),
     })
     .await?;

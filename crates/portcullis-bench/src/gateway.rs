@@ -1,6 +1,8 @@
 //! The gateway: the real program, in a process of its own, with keys, limits, log and metrics as they are by default.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -30,6 +32,8 @@ pub(crate) struct Setup<'a> {
     /// How workers are confined. Without it: as well as Codex can be, and hardly what stands in for it, which needs the
     /// machine's libraries and would not find them in a worker's own view of the files.
     pub(crate) level: Option<&'a str>,
+    /// More lines for `[provider]`. Where they ask for a login there is one, which is nobody's.
+    pub(crate) provider: &'a str,
     /// More lines for its configuration.
     pub(crate) more: &'a str,
     /// Where it lives; a directory of its own where there is none.
@@ -58,6 +62,14 @@ impl Gateway {
         let config = dir.join("portcullis.toml");
         let state = dir.join("state");
         std::fs::write(&config, configuration(setup, &state))?;
+        if !setup.provider.is_empty() {
+            let home = state.join("codex");
+            std::fs::create_dir_all(&home)?;
+            for dir in [&state, &home] {
+                std::fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+            }
+            std::fs::write(home.join("auth.json"), portcullis_lab::nobodys_login())?;
+        }
         let key = new_key(setup.program, &config, &dir).await?;
         let log = dir.join("log");
         let started = Instant::now();
@@ -156,12 +168,12 @@ impl Gateway {
 }
 
 fn configuration(setup: &Setup<'_>, state: &Utf8Path) -> String {
-    let Setup { codex, model, turns, level, more, .. } = setup;
+    let Setup { codex, model, turns, level, provider, more, .. } = setup;
     let level = level.unwrap_or(if codex.file_name() == Some("codex") { "best" } else { "bare" });
     format!(
         "[http]\nbind = \"127.0.0.1:0\"\n\n[state]\ndir = \"{state}\"\n\n[codex]\nbin = \"{codex}\"\nmodel = \"gpt-5.5\"\n\n\
          [provider]\nkind = \"custom\"\nname = \"lab\"\nbase_url = \"{model}\"\nrequest_max_retries = 0\n\
-         stream_max_retries = 0\n\n[limits]\nturns = {turns}\n\n[confine]\nlevel = \"{level}\"\n\n{more}\n"
+         stream_max_retries = 0\n{provider}\n[limits]\nturns = {turns}\n\n[confine]\nlevel = \"{level}\"\n\n{more}\n"
     )
 }
 

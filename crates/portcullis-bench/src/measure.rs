@@ -6,6 +6,7 @@ mod deltas;
 mod idle;
 mod million;
 mod overload;
+mod pictures;
 mod real;
 mod start;
 mod steady;
@@ -65,7 +66,7 @@ pub async fn measure(options: Options) -> anyhow::Result<Report> {
             }
         )*};
     }
-    run!(start ceiling steady deltas idle overload million real confined);
+    run!(start ceiling steady deltas idle overload million real confined pictures);
     Ok(report)
 }
 
@@ -87,6 +88,7 @@ impl Bench {
             model: "http://127.0.0.1:9/v1",
             turns,
             level: None,
+            provider: "",
             more: "",
             dir: None,
             descriptors: None,

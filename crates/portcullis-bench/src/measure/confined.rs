@@ -30,6 +30,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
         model: &base,
         turns: 64,
         level: Some(level),
+        provider: "",
         more: "",
         dir: None,
         descriptors: None,

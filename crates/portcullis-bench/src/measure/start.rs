@@ -24,6 +24,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
                 model: &base,
                 turns: 64,
                 level: None,
+                provider: "",
                 more: "",
                 dir: None,
                 descriptors: None,

@@ -308,6 +308,10 @@ pub(crate) struct Log {
 
 /// `[traces]`: who is told of requests and turns as spans of distributed traces.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "otlp"),
+    expect(dead_code, reason = "a program without it reads the same configuration")
+)]
 pub(crate) struct Traces {
     /// A collector that speaks OTLP over HTTP.
     pub(crate) otlp: Option<BaseUrl>,
