@@ -7,9 +7,11 @@
 mod asked;
 mod events;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use futures_util::StreamExt as _;
@@ -21,6 +23,7 @@ use portcullis_supervisor::{Launch, LaunchError, Process};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::codec::{FramedRead, LinesCodec};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -37,6 +40,8 @@ use crate::worker_config::{Kind, provider_id, worker_config};
 
 /// The longest answer, in bytes: it comes as one line.
 const LONGEST_LINE: usize = 64 * 1024 * 1024;
+/// How long a process may take to end after its turn, and to say what it said before it ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// What the directories of turns are called.
 const DIR: &str = "exec-";
 
@@ -177,14 +182,20 @@ struct Running {
 impl Running {
     async fn until_it_ends(mut self) {
         let (stdin, stdout) = self.process.take_stdio();
+        let mut talking = pin!(talk(stdin, stdout, &self.prompt, &self.sender));
         let outcome = tokio::select! {
-            outcome = talk(stdin, stdout, &self.prompt, &self.sender) => outcome,
-            () = self.stop.cancelled() => {
-                self.process.kill().await;
-                Some(Outcome::Interrupted)
-            }
+            outcome = &mut talking => outcome,
+            // With it goes whatever of its group held the pipe open.
+            _exit = self.process.wait() => timeout(LAST_WORDS, &mut talking).await.ok().flatten(),
+            () = self.stop.cancelled() => Some(Outcome::Interrupted),
         };
-        let exit = self.process.wait().await;
+        let exit = match &outcome {
+            Some(Outcome::Interrupted) => self.process.kill().await,
+            _ => match timeout(LAST_WORDS, self.process.wait()).await {
+                Ok(exit) => exit,
+                Err(_late) => self.process.kill().await,
+            },
+        };
         let outcome = outcome.unwrap_or_else(|| {
             // What it wrote may quote the conversation: it is for the operator.
             let why = format!("`codex exec` {exit}: {}", self.process.stderr_tail().trim());
@@ -195,7 +206,7 @@ impl Running {
     }
 }
 
-/// Gives the prompt and reads what comes; `None` where it stopped before the turn's end.
+/// Gives the prompt and reads what comes, up to the turn's end; `None` where it stopped before that.
 async fn talk(
     mut stdin: ChildStdin,
     stdout: ChildStdout,
@@ -206,18 +217,19 @@ async fn talk(
         // A process that does not read its prompt ends, which is seen below.
         let _ = stdin.write_all(prompt.as_bytes()).await;
         drop(stdin);
+        std::future::pending().await
     };
     let read = async {
         let mut lines = FramedRead::new(stdout, LinesCodec::new_with_max_length(LONGEST_LINE));
         let mut events = Events::default();
-        let mut outcome = None;
         while let Some(line) = lines.next().await {
-            let fault = |why: String| Outcome::Failed(AgentError::new(ErrorKind::Upstream).because(why));
             let line = match line {
                 Ok(line) => line,
-                Err(error) => return Some(fault(error.to_string())),
+                Err(error) => {
+                    return Some(Outcome::Failed(AgentError::new(ErrorKind::Upstream).because(error)));
+                }
             };
-            let mut full = false;
+            let (mut outcome, mut full) = (None, false);
             events.on(&line, &mut |event| match event {
                 TurnEvent::Ended(ended) => outcome = Some(ended),
                 event => full |= sender.send(event).is_err(),
@@ -225,11 +237,16 @@ async fn talk(
             if full {
                 return Some(Outcome::Failed(ErrorKind::SlowReader.into()));
             }
+            if outcome.is_some() {
+                return outcome;
+            }
         }
-        outcome
+        None
     };
-    let ((), outcome) = tokio::join!(write, read);
-    outcome
+    tokio::select! {
+        outcome = read => outcome,
+        never = write => never,
+    }
 }
 
 struct ExecTurn {
