@@ -103,6 +103,7 @@ fn request() -> TurnRequest {
     };
     TurnRequest {
         request: "r".into(),
+        trace: None,
         principal: "p".into(),
         profile: Profile::Chat,
         place: Place::default(),

@@ -49,6 +49,7 @@ async fn one(
         model: &model.base_url(),
         turns: 64,
         level: None,
+        provider: "",
         more: "[workers]\ncount = 2\n",
         dir: None,
         descriptors: None,
