@@ -4,6 +4,7 @@
 //! Knows: turns, their events, their errors. Does not know: HTTP, JSON-RPC, platforms, processes. It does no I/O.
 
 mod admission;
+mod age_clock;
 mod agent;
 mod approvals;
 mod breaker;
@@ -29,6 +30,7 @@ mod witness;
 mod worker_report;
 
 pub use admission::{Admission, AdmissionLimiter, AdmissionLimits, Place, QueueWatcher, Queued};
+pub use age_clock::AgeClock;
 pub use agent::{Agent, Capabilities, Effort, Model};
 pub use approvals::{
     Approval, ApprovalId, ApprovalKind, ApprovalPolicies, ApprovalPolicy, ApprovalWitness, Approvals,

@@ -193,7 +193,10 @@ impl TurnBoard {
 impl Board {
     fn count(&mut self, past: &PastTurn) {
         let number = minute(past.ended);
-        // A clock that was put back goes on in the last minute.
+        // A clock that was put back a little goes on in the last minute. After a jump, what lies ahead is of another time.
+        if self.minutes.back().is_some_and(|last| last.number > number + 1) {
+            self.minutes.retain(|minute| minute.number <= number);
+        }
         if self.minutes.back().is_none_or(|last| last.number < number) {
             if self.minutes.len() >= MINUTES {
                 self.minutes.pop_front();
@@ -212,4 +215,51 @@ impl Board {
 
 fn minute(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After a jump ahead and back the hour goes on as if nothing had been.
+    #[test]
+    fn a_clock_that_jumps_leaves_an_hour() {
+        let began = UNIX_EPOCH + Duration::from_hours(24 * 365 * 50);
+        let year = Duration::from_hours(24 * 365);
+        let minutes = |number: u64| began + Duration::from_mins(number);
+        let mut board = Board::default();
+        let times = [
+            minutes(0),
+            minutes(1),
+            minutes(1) + year,
+            minutes(3),
+            minutes(2),
+            minutes(4),
+            minutes(4) - year,
+        ];
+        for ended in times {
+            board.count(&PastTurn {
+                head: TurnHead {
+                    request: "r".into(),
+                    principal: "p".into(),
+                    profile: Profile::Chat,
+                    model: "m".into(),
+                    draws: false,
+                },
+                ended,
+                outcome: "completed",
+                error: "",
+                usage: Usage::default(),
+                first_event: None,
+                duration: Duration::ZERO,
+            });
+            if ended == minutes(4) {
+                let turns: Vec<_> =
+                    board.minutes.iter().map(|of| (of.number - minute(began), of.turns)).collect();
+                assert_eq!(turns, [(0, 1), (1, 1), (3, 2), (4, 1)]);
+            }
+        }
+        let left: Vec<_> = board.minutes.iter().map(|of| of.number).collect();
+        assert_eq!(left, [minute(minutes(4) - year)]);
+    }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use portcullis_agent::{
-    Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, Turn, TurnRequest, WorkerReport,
-    WorkerWitness,
+    AgeClock, Agent, AgentError, Capabilities, Condition, ErrorKind, Model, Readiness, Turn, TurnRequest,
+    WorkerReport, WorkerWitness,
 };
 use portcullis_workspaces::Workspaces;
 use tokio::sync::OnceCell;
@@ -192,9 +192,11 @@ impl Codex {
 /// Removes workspaces that nobody has used for long, now and then.
 async fn keep_clean(workspaces: Option<Arc<Workspaces>>) {
     let Some(workspaces) = workspaces else { return };
+    let mut clock = AgeClock::new(SystemTime::now(), std::time::Instant::now());
     loop {
         let cleaned = Arc::clone(&workspaces);
-        match tokio::task::spawn_blocking(move || cleaned.clean(SystemTime::now())).await {
+        let time = clock.time(SystemTime::now(), std::time::Instant::now());
+        match tokio::task::spawn_blocking(move || cleaned.clean(time)).await {
             Ok(Ok(gone)) => {
                 for name in gone {
                     tracing::info!(workspace = %name, "The workspace `{name}` was not used for long and is removed");
