@@ -12,6 +12,7 @@ mod operate;
 mod program;
 mod sign_in;
 mod sign_in_service;
+mod starved;
 mod traces;
 
 use std::net::TcpListener;

@@ -50,6 +50,16 @@ impl Program {
         Self(command)
     }
 
+    /// Started by a shell that did something before, which stays in force.
+    pub(crate) fn after(before: &str, args: &[&str]) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", &format!("{before}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_portcullis")])
+            .args(args);
+        command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command)
+    }
+
     pub(crate) fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
         self.0.args(args);
         self
