@@ -29,4 +29,5 @@ pub mod wish;
 pub use faults::{FaultOptions, Found, break_one_by_one, break_under_load};
 pub use measure::{Options, beside, measure};
 pub use passthrough::passthrough;
+pub use report::Report;
 pub use upstream::upstream;

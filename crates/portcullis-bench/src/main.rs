@@ -5,7 +5,8 @@ use anyhow::{anyhow, ensure};
 use camino::Utf8PathBuf;
 use clap::Parser;
 use portcullis_bench::{
-    FaultOptions, Options, beside, break_one_by_one, break_under_load, measure, passthrough, upstream, wish,
+    FaultOptions, Options, Report, beside, break_one_by_one, break_under_load, measure, passthrough,
+    upstream, wish,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -73,9 +74,10 @@ async fn main() -> anyhow::Result<()> {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli {
         Cli::Measure { quick, codex, litellm, out, commit, only } => {
-            let report = measure(Options { quick, codex, litellm, only }).await?;
+            let write = |report: &Report| report.write(&out, &commit);
+            let report = measure(Options { quick, codex, litellm, only }, write).await?;
             println!("{}", report.markdown(&commit));
-            report.write(&out, &commit)
+            Ok(())
         }
         Cli::Faults { seed, seconds, codex } => {
             let seed = seed.unwrap_or_else(|| wish::now() % 1_000_000);

@@ -53,8 +53,12 @@ pub fn beside(name: &str) -> anyhow::Result<Utf8PathBuf> {
     Ok(path)
 }
 
-/// Runs every measurement. The gateway's program and the scripted app-server stand beside this program.
-pub async fn measure(options: Options) -> anyhow::Result<Report> {
+/// Runs every measurement, and tells what is known after each: a run that is cut off keeps that. The gateway's program and the
+/// scripted app-server stand beside this program.
+pub async fn measure(
+    options: Options,
+    tell: impl Fn(&Report) -> anyhow::Result<()>,
+) -> anyhow::Result<Report> {
     let (own, gateway, fake) =
         (beside("portcullis-bench")?, beside("portcullis")?, beside("fake-app-server")?);
     let bench = Bench { options, own, gateway, fake };
@@ -63,10 +67,11 @@ pub async fn measure(options: Options) -> anyhow::Result<Report> {
         ($($name:ident)*) => {$(
             if bench.wants(stringify!($name)) {
                 $name::measure(&bench, &mut report).await.context(stringify!($name))?;
+                tell(&report)?;
             }
         )*};
     }
-    run!(start ceiling steady deltas idle overload million real confined pictures);
+    run!(start steady deltas idle overload real confined pictures million ceiling);
     Ok(report)
 }
 
