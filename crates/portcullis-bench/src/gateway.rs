@@ -171,7 +171,7 @@ fn configuration(setup: &Setup<'_>, state: &Utf8Path) -> String {
     let Setup { codex, model, turns, level, provider, more, .. } = setup;
     let level = level.unwrap_or(if codex.file_name() == Some("codex") { "best" } else { "bare" });
     format!(
-        "[http]\nbind = \"127.0.0.1:0\"\n\n[state]\ndir = \"{state}\"\n\n[codex]\nbin = \"{codex}\"\nmodel = \"gpt-5.5\"\n\n\
+        "[http]\nbind = \"127.0.0.1:0\"\nconnections = 30000\n\n[state]\ndir = \"{state}\"\n\n[codex]\nbin = \"{codex}\"\nmodel = \"gpt-5.5\"\n\n\
          [provider]\nkind = \"custom\"\nname = \"lab\"\nbase_url = \"{model}\"\nrequest_max_retries = 0\n\
          stream_max_retries = 0\n{provider}\n[limits]\nturns = {turns}\n\n[confine]\nlevel = \"{level}\"\n\n{more}\n"
     )

@@ -30,9 +30,9 @@ enum Cli {
         /// The commit that is measured, for the page's head.
         #[arg(long, default_value = "unknown")]
         commit: String,
-        /// Only the tables whose name contains this.
-        #[arg(long)]
-        only: Option<String>,
+        /// Only the measurements whose names contain one of these, separated by commas.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
     },
     /// Break things under load, as a seed says.
     Faults {
