@@ -41,18 +41,19 @@ pub struct Place {
 #[derive(Clone, Debug, Default)]
 pub struct Queued(Arc<AtomicUsize>);
 
-/// Who watches the queue.
+/// Who watches queues, each of which has a name.
 pub trait QueueWatcher: Send + Sync {
-    /// So many requests wait now.
-    fn waiting(&self, count: usize);
+    /// So many requests wait now: told when the queue is made, and whenever that changes.
+    fn waiting(&self, queue: &'static str, count: usize);
     /// A request waited so long, and runs.
-    fn waited(&self, time: Duration);
+    fn waited(&self, queue: &'static str, time: Duration);
     /// A request was refused: `full` or `late`.
-    fn refused(&self, why: &'static str);
+    fn refused(&self, queue: &'static str, why: &'static str);
 }
 
 /// What all turns of an admission share.
 struct Gate {
+    name: &'static str,
     state: Mutex<State>,
     watcher: Arc<dyn QueueWatcher>,
 }
@@ -106,10 +107,16 @@ impl Queued {
 }
 
 impl<A> Admission<A> {
-    /// Wraps an agent.
-    pub fn new(inner: A, limits: AdmissionLimits, watcher: Arc<dyn QueueWatcher>) -> Self {
+    /// Wraps an agent. The name is that of its queue for the watcher.
+    pub fn new(
+        inner: A,
+        name: &'static str,
+        limits: AdmissionLimits,
+        watcher: Arc<dyn QueueWatcher>,
+    ) -> Self {
+        watcher.waiting(name, 0);
         let state = State { schedule: Schedule::new(limits), waiting: HashMap::new() };
-        Self { inner, gate: Arc::new(Gate { state: Mutex::new(state), watcher }) }
+        Self { inner, gate: Arc::new(Gate { name, state: Mutex::new(state), watcher }) }
     }
 
     /// Whoever changes the limits later.
@@ -154,7 +161,7 @@ impl Gate {
                     let (sender, admitted) = oneshot::channel();
                     state.waiting.insert(ticket, sender);
                     place.queued.note(state.schedule.waiting());
-                    self.watcher.waiting(state.schedule.waiting());
+                    self.watcher.waiting(self.name, state.schedule.waiting());
                     let patience = state.schedule.limits().wait;
                     (Waiting { gate: self, principal, ticket }, admitted, patience)
                 }
@@ -169,7 +176,7 @@ impl Gate {
             Err(_late) => admitted.try_recv().ok(),
         };
         if let Some(held) = held {
-            self.watcher.waited(asked.elapsed());
+            self.watcher.waited(self.name, asked.elapsed());
             return Ok(held);
         }
         let retry_after = self.lock().schedule.retry_after(principal);
@@ -177,7 +184,7 @@ impl Gate {
     }
 
     fn refuse(&self, why: &'static str, retry_after: Duration) -> AgentError {
-        self.watcher.refused(why);
+        self.watcher.refused(self.name, why);
         AgentError::new(ErrorKind::Busy { retry_after: Some(retry_after) })
     }
 
@@ -205,7 +212,7 @@ impl Gate {
                 None => unwanted.push(held),
             }
         }
-        self.watcher.waiting(state.schedule.waiting());
+        self.watcher.waiting(self.name, state.schedule.waiting());
         drop(state);
         drop(unwanted);
     }
@@ -222,7 +229,7 @@ impl Drop for Waiting<'_> {
         let mut state = self.gate.lock();
         if state.waiting.remove(&self.ticket).is_some() {
             state.schedule.leave(self.principal, self.ticket);
-            self.gate.watcher.waiting(state.schedule.waiting());
+            self.gate.watcher.waiting(self.gate.name, state.schedule.waiting());
         }
     }
 }

@@ -109,72 +109,21 @@ impl Timed {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{EventReceiver, EventSender, Place, Profile, ReasoningSummary, TurnOptions, event_queue};
+    use std::future::ready;
     use std::sync::Mutex;
 
-    /// Runs turns whose events the test sends by hand.
-    struct ByHand(Mutex<Option<EventReceiver>>);
-
-    struct Source(EventReceiver);
-
-    impl TurnSource for Source {
-        fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
-            self.0.poll_next(cx)
-        }
-
-        fn answer(&mut self, _outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
-            Ok(())
-        }
-    }
-
-    #[async_trait]
-    impl Agent for ByHand {
-        fn capabilities(&self) -> Capabilities {
-            Capabilities { deltas: true, tools: true }
-        }
-
-        async fn models(&self) -> Result<Vec<Model>, AgentError> {
-            Ok(Vec::new())
-        }
-
-        async fn readiness(&self) -> Readiness {
-            Readiness::of(Vec::new())
-        }
-
-        fn workers(&self) -> Vec<WorkerReport> {
-            Vec::new()
-        }
-
-        async fn start_turn(&self, _request: TurnRequest) -> Result<Turn, AgentError> {
-            let receiver = self.0.lock().unwrap().take().unwrap();
-            Ok(Turn::new("thread".into(), "turn".into(), Source(receiver)))
-        }
-    }
+    use super::*;
+    use crate::testing::{self, ByHand};
+    use crate::{EventSender, Profile, TurnOptions, event_queue};
 
     async fn start(seconds: u64) -> (Turn, EventSender) {
         let (sender, receiver) = event_queue(1024);
-        let agent = Deadline::new(ByHand(Mutex::new(Some(receiver))));
-        let options = TurnOptions {
-            model: "m".into(),
-            effort: None,
-            summary: ReasoningSummary::Default,
-            verbosity: None,
-            service_tier: None,
-            output_schema: None,
-            deadline: Duration::from_secs(seconds),
-        };
-        let request = TurnRequest {
-            picture: None,
-            request: "r".into(),
-            trace: None,
-            principal: "p".into(),
-            profile: Profile::Chat,
-            place: Place::default(),
-            history: vec![],
-            tools: vec![],
-            options,
-        };
+        let receiver = Mutex::new(Some(receiver));
+        let agent = Deadline::new(ByHand::new(move |_request| {
+            ready(Ok(testing::turn(receiver.lock().unwrap().take().unwrap())))
+        }));
+        let options = TurnOptions::new("m".into(), Duration::from_secs(seconds));
+        let request = TurnRequest::new("r".into(), "p".into(), Profile::Chat, options);
         (agent.start_turn(request).await.unwrap(), sender)
     }
 

@@ -21,6 +21,8 @@ mod readiness;
 mod record;
 mod request;
 mod spread;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod trace;
 mod turn;
 mod turn_board;

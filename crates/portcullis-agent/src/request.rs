@@ -29,6 +29,23 @@ pub struct TurnRequest {
     pub options: TurnOptions,
 }
 
+impl TurnRequest {
+    /// A turn that is asked nothing yet, waits in no queue and stands in no trace.
+    pub fn new(request: RequestId, principal: PrincipalId, profile: Profile, options: TurnOptions) -> Self {
+        Self {
+            request,
+            trace: None,
+            principal,
+            profile,
+            place: Place::default(),
+            history: Vec::new(),
+            tools: Vec::new(),
+            picture: None,
+            options,
+        }
+    }
+}
+
 /// How a turn is run.
 #[derive(Clone, Debug)]
 pub struct TurnOptions {
@@ -46,6 +63,21 @@ pub struct TurnOptions {
     pub output_schema: Option<Value>,
     /// How long the agent may work on it, the caller's own time on tools not counted.
     pub deadline: Duration,
+}
+
+impl TurnOptions {
+    /// As this model does it by itself.
+    pub fn new(model: ModelId, deadline: Duration) -> Self {
+        Self {
+            model,
+            effort: None,
+            summary: ReasoningSummary::Default,
+            verbosity: None,
+            service_tier: None,
+            output_schema: None,
+            deadline,
+        }
+    }
 }
 
 /// One item of a conversation, replayed to the model as its own.

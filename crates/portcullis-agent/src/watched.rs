@@ -174,10 +174,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
-    use crate::{
-        CallId, EventReceiver, EventSender, Place, Profile, ReasoningSummary, ToolCall, TurnOptions,
-        event_queue,
-    };
+    use crate::{CallId, EventReceiver, EventSender, Profile, ToolCall, TurnOptions, event_queue};
 
     /// Runs turns whose events the test sends by hand, once it is let.
     #[derive(Default)]
@@ -225,26 +222,8 @@ mod tests {
     }
 
     fn request() -> TurnRequest {
-        let options = TurnOptions {
-            model: "m".into(),
-            effort: None,
-            summary: ReasoningSummary::Default,
-            verbosity: None,
-            service_tier: None,
-            output_schema: None,
-            deadline: Duration::from_secs(1),
-        };
-        TurnRequest {
-            picture: None,
-            request: "r".into(),
-            trace: None,
-            principal: "p".into(),
-            profile: Profile::Chat,
-            place: Place::default(),
-            history: Vec::new(),
-            tools: Vec::new(),
-            options,
-        }
+        let options = TurnOptions::new("m".into(), Duration::from_secs(1));
+        TurnRequest::new("r".into(), "p".into(), Profile::Chat, options)
     }
 
     async fn started() -> (Turn, EventSender, Weak<()>, TurnBoard) {

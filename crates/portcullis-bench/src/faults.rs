@@ -73,9 +73,8 @@ const AFTER_AN_ERROR: Duration = Duration::from_millis(200);
 const QUIET: Duration = Duration::from_secs(30);
 /// What a gateway may have gained in memory, in bytes.
 const GROWN: u64 = 48 << 20;
-/// The same where workers send huge answers and endless lines: for each of them the allocator may keep the room of one of the
-/// longest (64 MiB). It does not grow with the time.
-const GROWN_BY_LINES: u64 = GROWN + SERVING as u64 * (64 << 20);
+/// The same where a worker sends endless lines: the allocator may keep the room of one of the longest (64 MiB).
+const GROWN_BY_LINES: u64 = GROWN + (64 << 20);
 
 /// Breaks one thing after the other: what a worker does wrong, each by itself.
 pub async fn break_one_by_one(options: &FaultOptions) -> anyhow::Result<Found> {

@@ -32,6 +32,9 @@ use crate::router::{Chore, Router};
 const IN_FLIGHT: usize = 64;
 /// The longest line that is read. A 20 MiB picture is a line of 28 MB; twice that is no honest message.
 const LONGEST_LINE: usize = 64 * 1024 * 1024;
+/// A line that outgrows this gets the room of the longest at once. The allocator gives such a room back as a whole; one that grows
+/// by doubling leaves its steps behind.
+const HUGE_LINE: usize = 1024 * 1024;
 /// How long a call may take. The slowest seen under 128 pipelined calls is 1.3 s.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(15);
 /// How long an interrupted turn may take to say that it is over.
@@ -223,6 +226,9 @@ async fn read_lines(
         let handled = match (end, line.is_empty()) {
             (Some(_), true) => handle(&available[..take], &replies, &router, &outbox),
             (found, _) => {
+                if line.len() + take > HUGE_LINE && line.capacity() < LONGEST_LINE {
+                    line.reserve_exact(LONGEST_LINE - line.len());
+                }
                 line.extend_from_slice(&available[..take]);
                 match found {
                     Some(_) => {

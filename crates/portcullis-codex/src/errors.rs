@@ -15,10 +15,11 @@ pub(crate) fn turn_error(error: &TurnError) -> AgentError {
     AgentError::new(kind).because(describe(error))
 }
 
-/// The meaning of what `codex exec` says of a failure: a sentence, in which a status may stand.
+/// The meaning of what `codex exec` says of a failure: a sentence. A status is read only where Codex itself puts one, and not in
+/// what it repeats of the provider's words.
 pub(crate) fn exec_error(message: &str) -> AgentError {
-    let status = message.split_once("status ").or_else(|| message.split_once("status: "));
-    let status = status.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+    let said = ["unexpected status ", "exceeded retry limit, last status: "];
+    let status = said.iter().find_map(|said| message.strip_prefix(said)?.split(' ').next()?.parse().ok());
     let kind = match status {
         Some(status) => by_status(Some(status), message),
         None if message.contains("model's context window") => ErrorKind::ContextTooLong,

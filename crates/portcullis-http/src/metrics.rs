@@ -31,9 +31,9 @@ pub struct Metrics {
     /// Turns that wait for the outputs of their caller's tools.
     pub(crate) parked: Gauge<i64>,
     unparked: Family<Labels<1>, Counter>,
-    queue_length: Gauge<i64>,
-    queue_wait: Histogram,
-    queue_refused: Family<Labels<1>, Counter>,
+    queue_length: Family<Labels<1>, Gauge<i64>>,
+    queue_wait: Family<Labels<1>, Histogram, fn() -> Histogram>,
+    queue_refused: Family<Labels<2>, Counter>,
     circuit_open: Family<Labels<1>, Gauge<i64>>,
     circuit_opened: Family<Labels<1>, Counter>,
     connections_refused: Counter,
@@ -126,16 +126,16 @@ impl Default for Metrics {
             queue_length: all.add(
                 "queue_length",
                 None,
-                &[],
-                "Requests that wait for a place",
-                Gauge::default(),
+                &["queue"],
+                "Requests that wait for a place, by what is to be made (`turns`, `pictures`)",
+                Family::default(),
             ),
             queue_wait: all.add(
                 "queue_wait",
                 seconds(),
-                &[],
+                &["queue"],
                 "How long requests that had to wait for a place did so",
-                Histogram::new(DURATION_SECONDS),
+                Family::new_with_constructor(|| Histogram::new(DURATION_SECONDS)),
             ),
             circuit_open: all.add(
                 "provider_circuit_open",
@@ -168,7 +168,7 @@ impl Default for Metrics {
             queue_refused: all.add(
                 "queue_refused",
                 None,
-                &["why"],
+                &["queue", "why"],
                 "Requests without a place, by why",
                 Family::default(),
             ),
@@ -228,16 +228,17 @@ impl Metrics {
 }
 
 impl QueueWatcher for Metrics {
-    fn waiting(&self, count: usize) {
-        self.queue_length.set(i64::try_from(count).unwrap_or(i64::MAX));
+    fn waiting(&self, queue: &'static str, count: usize) {
+        let length = self.queue_length.get_or_create(&[("queue", queue)]);
+        length.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    fn waited(&self, time: Duration) {
-        self.queue_wait.observe(time.as_secs_f64());
+    fn waited(&self, queue: &'static str, time: Duration) {
+        self.queue_wait.get_or_create(&[("queue", queue)]).observe(time.as_secs_f64());
     }
 
-    fn refused(&self, why: &'static str) {
-        self.queue_refused.get_or_create(&[("why", why)]).inc();
+    fn refused(&self, queue: &'static str, why: &'static str) {
+        self.queue_refused.get_or_create(&[("queue", queue), ("why", why)]).inc();
     }
 }
 
@@ -277,6 +278,22 @@ mod tests {
 
     use super::*;
 
+    /// What waits for a place to draw says nothing of what waits for an answer.
+    #[test]
+    fn queues_are_counted_apart() {
+        let metrics = Metrics::default();
+        metrics.waiting("turns", 3);
+        metrics.waiting("pictures", 0);
+        let text = metrics.text();
+        let mut lengths: Vec<_> =
+            text.lines().filter(|line| line.starts_with("portcullis_queue_length{")).collect();
+        lengths.sort_unstable();
+        assert_eq!(
+            lengths,
+            ["portcullis_queue_length{queue=\"pictures\"} 0", "portcullis_queue_length{queue=\"turns\"} 3",]
+        );
+    }
+
     /// One of each, so that every metric has a sample.
     fn used() -> Metrics {
         let metrics = Metrics::default();
@@ -284,9 +301,9 @@ mod tests {
         metrics.parked.inc();
         metrics.unparked(Unparked::Resumed);
         metrics.weakened("bind");
-        metrics.waiting(1);
-        metrics.waited(Duration::from_secs(1));
-        metrics.refused("full");
+        metrics.waiting("turns", 1);
+        metrics.waited("turns", Duration::from_secs(1));
+        metrics.refused("turns", "full");
         metrics.circuit("provider", false);
         metrics.ended(&EndedTurn {
             request: "req".into(),

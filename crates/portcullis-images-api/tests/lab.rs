@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_agent::{
-    Agent as _, Author, HistoryItem, Item, Message, Outcome, Part, PictureFormat, PictureRequest, Place,
-    Profile, ReasoningSummary, Reference, TurnEvent, TurnOptions, TurnRequest,
+    Agent as _, Author, HistoryItem, Item, Message, Outcome, Part, PictureFormat, PictureRequest, Profile,
+    Reference, TurnEvent, TurnOptions, TurnRequest,
 };
 use portcullis_images_api::{ImagesApi, Settings};
 use portcullis_lab::{Answer, ModelServer, draw};
@@ -17,24 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn turn(picture: PictureRequest) -> TurnRequest {
     let message = Message { author: Author::User, parts: vec![Part::Text("a star".to_owned())] };
+    let options = TurnOptions::new("gpt-image-2".into(), PATIENCE);
     TurnRequest {
-        request: "r".into(),
-        trace: None,
-        principal: "p".into(),
-        profile: Profile::Chat,
         history: vec![HistoryItem::Message(message)],
-        tools: Vec::new(),
-        place: Place::default(),
         picture: Some(picture),
-        options: TurnOptions {
-            model: "gpt-image-2".into(),
-            effort: None,
-            summary: ReasoningSummary::Default,
-            verbosity: None,
-            service_tier: None,
-            output_schema: None,
-            deadline: PATIENCE,
-        },
+        ..TurnRequest::new("r".into(), "p".into(), Profile::Chat, options)
     }
 }
 

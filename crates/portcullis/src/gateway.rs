@@ -268,7 +268,7 @@ impl Gateway {
         let (settings, bounds) = (watch::Sender::new(Arc::new(settings)), watch::Sender::new(bounds));
         let agent =
             Audited::new(Budget::new(Deadline::new(Lent::new(&codex)), bounds.subscribe()), audit.clone());
-        let agent = Admission::new(agent, admission, Arc::clone(&metrics) as _);
+        let agent = Admission::new(agent, "turns", admission, Arc::clone(&metrics) as _);
         let limiter = agent.limiter();
         // Outside of the queue: what is refused waits for nothing, or no longer.
         let agent = Breaker::new(agent, "provider", breaker, Arc::clone(&metrics) as _);

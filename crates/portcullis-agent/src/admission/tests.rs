@@ -1,54 +1,20 @@
-use std::task::{Context, Poll};
+use std::future::ready;
 
 use super::*;
-use crate::{Outcome, ReasoningSummary, ToolOutput, TurnEvent, TurnOptions, TurnSource};
+use crate::testing::{self, ByHand};
+use crate::{TurnOptions, event_queue};
 
 const WAIT: Duration = Duration::from_secs(30);
 
+type Places = Arc<Mutex<Vec<Place>>>;
+
 /// Runs turns that never say anything, and keeps their places until the test gives them back.
-#[derive(Default)]
-struct Silent {
-    places: Arc<Mutex<Vec<Place>>>,
-    full: bool,
-}
-
-struct Nothing;
-
-impl TurnSource for Nothing {
-    fn poll_next(&mut self, _cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
-        Poll::Ready(Some(TurnEvent::Ended(Outcome::Completed)))
-    }
-
-    fn answer(&mut self, _outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Agent for Silent {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { deltas: true, tools: true }
-    }
-
-    async fn models(&self) -> Result<Vec<Model>, AgentError> {
-        Ok(Vec::new())
-    }
-
-    async fn readiness(&self) -> Readiness {
-        Readiness::of(Vec::new())
-    }
-
-    fn workers(&self) -> Vec<WorkerReport> {
-        Vec::new()
-    }
-
-    async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
-        if self.full {
-            return Err(ErrorKind::Busy { retry_after: None }.into());
-        }
-        self.places.lock().unwrap().push(request.place);
-        Ok(Turn::new("thread".into(), "turn".into(), Nothing))
-    }
+fn silent(places: &Places) -> ByHand {
+    let places = Arc::clone(places);
+    ByHand::new(move |request| {
+        places.lock().unwrap().push(request.place);
+        ready(Ok(testing::turn(event_queue(0).1)))
+    })
 }
 
 /// Writes down what it sees.
@@ -56,53 +22,37 @@ impl Agent for Silent {
 struct Notes(Mutex<Vec<String>>);
 
 impl QueueWatcher for Notes {
-    fn waiting(&self, count: usize) {
+    fn waiting(&self, queue: &'static str, count: usize) {
+        assert_eq!(queue, "turns");
         self.0.lock().unwrap().push(format!("{count} wait"));
     }
 
-    fn waited(&self, time: Duration) {
+    fn waited(&self, _queue: &'static str, time: Duration) {
         self.0.lock().unwrap().push(format!("one waited {} s", time.as_secs()));
     }
 
-    fn refused(&self, why: &'static str) {
+    fn refused(&self, _queue: &'static str, why: &'static str) {
         self.0.lock().unwrap().push(why.to_owned());
     }
 }
 
 fn request(who: &str) -> TurnRequest {
-    let options = TurnOptions {
-        model: "m".into(),
-        effort: None,
-        summary: ReasoningSummary::Default,
-        verbosity: None,
-        service_tier: None,
-        output_schema: None,
-        deadline: WAIT,
-    };
-    TurnRequest {
-        request: "r".into(),
-        trace: None,
-        principal: who.into(),
-        profile: Profile::Chat,
-        place: Place::default(),
-        history: vec![],
-        tools: vec![],
-        picture: None,
-        options,
-    }
+    TurnRequest::new("r".into(), who.into(), Profile::Chat, TurnOptions::new("m".into(), WAIT))
 }
 
 struct Bench {
-    agent: Admission<Silent>,
-    places: Arc<Mutex<Vec<Place>>>,
+    agent: Admission<ByHand>,
+    places: Places,
     notes: Arc<Notes>,
 }
 
 fn bench(turns: usize, queue: usize) -> Bench {
-    let (silent, notes) = (Silent::default(), Arc::new(Notes::default()));
-    let places = Arc::clone(&silent.places);
+    let (places, notes) = (Places::default(), Arc::new(Notes::default()));
     let limits = AdmissionLimits { turns, profiles: [turns; 3], queue, wait: WAIT };
-    Bench { agent: Admission::new(silent, limits, Arc::clone(&notes) as _), places, notes }
+    let agent = Admission::new(silent(&places), "turns", limits, Arc::clone(&notes) as _);
+    let bench = Bench { agent, places, notes };
+    assert_eq!(bench.notes(), ["0 wait"]);
+    bench
 }
 
 impl Bench {
@@ -177,8 +127,8 @@ async fn who_leaves_while_waiting_leaves_no_trace() {
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_is_full_itself_is_answered_with_a_time_too() {
     let limits = AdmissionLimits { turns: 2, profiles: [2; 3], queue: 2, wait: WAIT };
-    let full = Silent { full: true, ..Silent::default() };
-    let agent = Admission::new(full, limits, Arc::new(Notes::default()));
+    let full = ByHand::new(|_request| ready(Err(ErrorKind::Busy { retry_after: None }.into())));
+    let agent = Admission::new(full, "turns", limits, Arc::new(Notes::default()));
     for _ in 0..5 {
         assert!(retry_after(agent.start_turn(request("a")).await) < Duration::from_mins(1));
     }

@@ -1,53 +1,27 @@
+use std::future::ready;
+
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::*;
+use crate::testing::{self, ByHand};
 use crate::{
-    Admission, AdmissionLimits, Delta, DeltaKind, EventReceiver, EventSender, Place, Profile, QueueWatcher,
-    ReasoningSummary, TurnOptions, Usage, event_queue,
+    Admission, AdmissionLimits, Delta, DeltaKind, EventSender, Place, Profile, QueueWatcher, TurnOptions,
+    Usage, event_queue,
 };
 
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Runs turns whose events the test sends by hand; each keeps its place until the test lets go of it.
-#[derive(Clone, Default)]
-struct ByHand(Arc<Mutex<Vec<(EventSender, Place)>>>);
+/// Turns that run: each keeps its place until the test lets go of it.
+type Running = Arc<Mutex<Vec<(EventSender, Place)>>>;
 
-struct Source(EventReceiver);
-
-impl TurnSource for Source {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
-        self.0.poll_next(cx)
-    }
-
-    fn answer(&mut self, _outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Agent for ByHand {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { deltas: true, tools: true }
-    }
-
-    async fn models(&self) -> Result<Vec<Model>, AgentError> {
-        Ok(Vec::new())
-    }
-
-    async fn readiness(&self) -> Readiness {
-        Readiness::of(Vec::new())
-    }
-
-    fn workers(&self) -> Vec<WorkerReport> {
-        Vec::new()
-    }
-
-    async fn start_turn(&self, request: TurnRequest) -> Result<Turn, AgentError> {
+fn by_hand(running: &Running) -> ByHand {
+    let running = Arc::clone(running);
+    ByHand::new(move |request| {
         let (sender, receiver) = event_queue(1024);
-        self.0.lock().unwrap().push((sender, request.place));
-        Ok(Turn::new("thread".into(), "turn".into(), Source(receiver)))
-    }
+        running.lock().unwrap().push((sender, request.place));
+        ready(Ok(testing::turn(receiver)))
+    })
 }
 
 /// Remembers what was told last.
@@ -58,13 +32,13 @@ struct Notes {
 }
 
 impl QueueWatcher for Notes {
-    fn waiting(&self, count: usize) {
+    fn waiting(&self, _queue: &'static str, count: usize) {
         *self.waiting.lock().unwrap() = count;
     }
 
-    fn waited(&self, _time: Duration) {}
+    fn waited(&self, _queue: &'static str, _time: Duration) {}
 
-    fn refused(&self, why: &'static str) {
+    fn refused(&self, _queue: &'static str, why: &'static str) {
         panic!("the queue refused a turn: {why}");
     }
 }
@@ -79,39 +53,20 @@ impl BreakerWatcher for Notes {
 /// A breaker around a queue, as in the gateway.
 struct Bench {
     agent: Breaker<Admission<ByHand>>,
-    running: ByHand,
+    running: Running,
     notes: Arc<Notes>,
 }
 
 fn bench(turns: usize, failures: u64) -> Bench {
-    let (running, notes) = (ByHand::default(), Arc::new(Notes::default()));
+    let (running, notes) = (Running::default(), Arc::new(Notes::default()));
     let limits = AdmissionLimits { turns, profiles: [turns; 3], queue: 8, wait: Duration::from_hours(1) };
-    let agent = Admission::new(running.clone(), limits, Arc::clone(&notes) as _);
+    let agent = Admission::new(by_hand(&running), "turns", limits, Arc::clone(&notes) as _);
     let limits = BreakerLimits { failures, wait: WAIT };
     Bench { agent: Breaker::new(agent, "provider", limits, Arc::clone(&notes) as _), running, notes }
 }
 
 fn request() -> TurnRequest {
-    let options = TurnOptions {
-        model: "m".into(),
-        effort: None,
-        summary: ReasoningSummary::Default,
-        verbosity: None,
-        service_tier: None,
-        output_schema: None,
-        deadline: WAIT,
-    };
-    TurnRequest {
-        request: "r".into(),
-        trace: None,
-        principal: "p".into(),
-        profile: Profile::Chat,
-        place: Place::default(),
-        history: vec![],
-        tools: vec![],
-        picture: None,
-        options,
-    }
+    TurnRequest::new("r".into(), "p".into(), Profile::Chat, TurnOptions::new("m".into(), WAIT))
 }
 
 type Starting<'a> = BoxFuture<'a, Result<Turn, AgentError>>;
@@ -130,13 +85,13 @@ impl Bench {
 
     /// The oldest running turn says this, and its reader reads it; the place is kept.
     async fn says(&self, turn: &mut Turn, event: TurnEvent) {
-        self.running.0.lock().unwrap()[0].0.send(event).unwrap();
+        self.running.lock().unwrap()[0].0.send(event).unwrap();
         turn.next().await.unwrap();
     }
 
     /// The oldest running turn lets go of its place.
     fn end_one(&self) {
-        let ended = self.running.0.lock().unwrap().remove(0);
+        let ended = self.running.lock().unwrap().remove(0);
         drop(ended);
     }
 
@@ -178,7 +133,7 @@ async fn who_waits_when_the_circuit_opens_is_refused_at_once() {
     for starting in queued {
         assert_eq!(refused(starting.now_or_never().expect("it waits still")), Some(WAIT));
     }
-    assert_eq!((bench.waiting(), bench.running.0.lock().unwrap().len()), (0, 0));
+    assert_eq!((bench.waiting(), bench.running.lock().unwrap().len()), (0, 0));
 
     // Those that were refused are no failures: the next trial that fails doubles the wait once.
     tokio::time::advance(WAIT).await;

@@ -1,92 +1,41 @@
 //! The log as a gateway uses it: turns, floods, a full disk.
 
 use std::fmt::Write as _;
+use std::future::ready;
 use std::sync::Mutex;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use camino_tempfile::tempdir;
+use portcullis_agent::testing::{self, ByHand};
 use portcullis_agent::{
-    ActionStatus, Agent, AgentError, Author, Capabilities, ChangeKind, ChangedFile, Command, Delta,
-    DeltaKind, ErrorKind, EventReceiver, EventSender, FileChange, HistoryItem, Item, Message, Model, Outcome,
-    Part, Profile, Readiness, ReasoningSummary, ToolOutput, Turn, TurnEvent, TurnOptions, TurnRequest,
-    TurnSource, Usage, WorkerReport, event_queue,
+    ActionStatus, Agent as _, Author, ChangeKind, ChangedFile, Command, Delta, DeltaKind, ErrorKind,
+    EventSender, FileChange, HistoryItem, Item, Message, Outcome, Part, Profile, TurnEvent, TurnOptions,
+    TurnRequest, Usage, event_queue,
 };
 use portcullis_audit::{Audit, Audited, Entry, Fact, Limits, Refusal, Why};
 
 use crate::support::{events, fact, fill, lines, verify};
-
-/// Runs turns whose events the test sends by hand; without events it refuses.
-struct ByHand(Mutex<Option<EventReceiver>>);
-
-struct Source(EventReceiver);
-
-impl TurnSource for Source {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
-        self.0.poll_next(cx)
-    }
-
-    fn answer(&mut self, _outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Agent for ByHand {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { deltas: true, tools: true }
-    }
-
-    async fn models(&self) -> Result<Vec<Model>, AgentError> {
-        Ok(Vec::new())
-    }
-
-    async fn readiness(&self) -> Readiness {
-        Readiness::of(Vec::new())
-    }
-
-    fn workers(&self) -> Vec<WorkerReport> {
-        Vec::new()
-    }
-
-    async fn start_turn(&self, _request: TurnRequest) -> Result<Turn, AgentError> {
-        let receiver = self.0.lock().unwrap().take().ok_or(ErrorKind::Busy { retry_after: None })?;
-        Ok(Turn::new("th_1".into(), "tu_1".into(), Source(receiver)))
-    }
-}
 
 /// What nobody may find in the log.
 const PROMPT: &str = "my-secret-prompt";
 const ANSWER: &str = "my-secret-answer";
 
 fn request(profile: Profile) -> TurnRequest {
-    let options = TurnOptions {
-        model: "gpt".into(),
-        effort: None,
-        summary: ReasoningSummary::Default,
-        verbosity: None,
-        service_tier: None,
-        output_schema: None,
-        deadline: Duration::from_secs(9),
-    };
+    let options = TurnOptions::new("gpt".into(), Duration::from_secs(9));
     let message = Message { author: Author::User, parts: vec![Part::Text(PROMPT.to_owned())] };
-    TurnRequest {
-        request: "req_1".into(),
-        trace: None,
-        principal: "k1:app".into(),
-        profile,
-        place: portcullis_agent::Place::default(),
-        history: vec![HistoryItem::Message(message)],
-        tools: Vec::new(),
-        picture: None,
-        options,
-    }
+    let history = vec![HistoryItem::Message(message)];
+    TurnRequest { history, ..TurnRequest::new("req_1".into(), "k1:app".into(), profile, options) }
 }
 
+/// Begins one turn, whose events the test sends; refuses more.
 fn agent(audit: &Audit) -> (Audited<ByHand>, EventSender) {
     let (sender, receiver) = event_queue(1 << 20);
-    (Audited::new(ByHand(Mutex::new(Some(receiver))), audit.clone()), sender)
+    let receiver = Mutex::new(Some(receiver));
+    let by_hand = ByHand::new(move |_request| {
+        let receiver = receiver.lock().unwrap().take();
+        ready(receiver.map(testing::turn).ok_or_else(|| ErrorKind::Busy { retry_after: None }.into()))
+    });
+    (Audited::new(by_hand, audit.clone()), sender)
 }
 
 fn command(line: &str) -> TurnEvent {

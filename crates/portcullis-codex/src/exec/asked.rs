@@ -132,7 +132,7 @@ fn fault(param: &str, message: &str) -> RequestFault {
 mod tests {
     use std::time::Duration;
 
-    use portcullis_agent::{Place, Profile, ReasoningSummary, ToolSpec, TurnOptions};
+    use portcullis_agent::{Profile, ReasoningSummary, ToolSpec, TurnOptions};
 
     use super::*;
 
@@ -145,25 +145,13 @@ mod tests {
     }
 
     fn request(history: Vec<HistoryItem>) -> TurnRequest {
-        TurnRequest {
-            request: "r".into(),
-            trace: None,
-            principal: "k".into(),
-            profile: Profile::Chat,
-            place: Place::default(),
-            history,
-            tools: Vec::new(),
-            picture: None,
-            options: TurnOptions {
-                model: "gpt-5.5".into(),
-                effort: Some("high".to_owned()),
-                summary: ReasoningSummary::Auto,
-                verbosity: None,
-                service_tier: None,
-                output_schema: Some(json!({"type": "object"})),
-                deadline: Duration::from_secs(1),
-            },
-        }
+        let options = TurnOptions {
+            effort: Some("high".to_owned()),
+            summary: ReasoningSummary::Auto,
+            output_schema: Some(json!({"type": "object"})),
+            ..TurnOptions::new("gpt-5.5".into(), Duration::from_secs(1))
+        };
+        TurnRequest { history, ..TurnRequest::new("r".into(), "k".into(), Profile::Chat, options) }
     }
 
     #[test]

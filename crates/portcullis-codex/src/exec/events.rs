@@ -154,7 +154,11 @@ mod tests {
                 "upstream",
             ),
             ("Incomplete response returned, reason: max_output_tokens", "output_limit"),
-            ("status quo", "upstream"),
+            ("stream disconnected before completion: status 400 is what we call it", "upstream"),
+            (
+                "{\"error\": {\"message\": \"unexpected status 429 in a tool\", \"code\": \"bad\"}}",
+                "invalid_input",
+            ),
         ];
         for (message, kind) in table {
             let message = serde_json::to_string(message).unwrap();

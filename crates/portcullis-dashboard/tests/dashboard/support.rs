@@ -1,8 +1,8 @@
 //! A dashboard with an agent that never says anything, and a browser without one.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -11,10 +11,10 @@ use axum::body::Body;
 use camino_tempfile::{Utf8TempDir, tempdir};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
+use portcullis_agent::testing::{self, ByHand};
 use portcullis_agent::{
-    Agent, AgentError, ApprovalPolicies, ApprovalPolicy, Approvals, Capabilities, Model, PictureFormat,
-    Place, PrincipalId, Profile, Readiness, ReasoningSummary, ToolOutput, Turn, TurnBoard, TurnEvent,
-    TurnOptions, TurnRequest, TurnSource, Watched, WorkerReport,
+    Agent, ApprovalPolicies, ApprovalPolicy, Approvals, PictureFormat, PrincipalId, Profile, TurnBoard,
+    TurnOptions, TurnRequest, Watched, event_queue,
 };
 use portcullis_audit::{Audit, Limits};
 use portcullis_dashboard::{
@@ -27,39 +27,9 @@ use tower::ServiceExt as _;
 /// What a client or a model may write anywhere.
 pub(crate) const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
-struct Silent;
-
-impl TurnSource for Silent {
-    fn poll_next(&mut self, _cx: &mut Context<'_>) -> Poll<Option<TurnEvent>> {
-        Poll::Pending
-    }
-
-    fn answer(&mut self, _outputs: Vec<ToolOutput>) -> Result<(), AgentError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Agent for Silent {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { deltas: true, tools: true }
-    }
-
-    async fn models(&self) -> Result<Vec<Model>, AgentError> {
-        Ok(Vec::new())
-    }
-
-    async fn readiness(&self) -> Readiness {
-        Readiness::of(Vec::new())
-    }
-
-    fn workers(&self) -> Vec<WorkerReport> {
-        Vec::new()
-    }
-
-    async fn start_turn(&self, _request: TurnRequest) -> Result<Turn, AgentError> {
-        Ok(Turn::new("thread".into(), "turn".into(), Self))
-    }
+/// Its turns never say anything.
+fn silent() -> ByHand {
+    ByHand::new(|_request| ready(Ok(testing::turn(event_queue(0).1))))
 }
 
 #[derive(Default)]
@@ -165,7 +135,7 @@ impl Bench {
         let policies = ApprovalPolicies { read: ApprovalPolicy::Ask, work: ApprovalPolicy::Ask };
         let approvals = Approvals::new(policies, 8, Duration::from_mins(5), Arc::new(audit.clone()));
         let turns = TurnBoard::default();
-        let agent: Arc<dyn Agent> = Arc::new(Watched::new(Silent, turns.clone()));
+        let agent: Arc<dyn Agent> = Arc::new(Watched::new(silent(), turns.clone()));
         let signs = Arc::new(Signs::default());
         let ledger = Arc::new(Memory::new(1 << 20));
         let wall = Arc::new(Wall::default());
@@ -251,24 +221,6 @@ pub(crate) fn form(path: &str, cookie: &str, fields: &[(&str, &str)]) -> Request
 }
 
 pub(crate) fn turn_request() -> TurnRequest {
-    let options = TurnOptions {
-        model: HOSTILE.into(),
-        effort: None,
-        summary: ReasoningSummary::Default,
-        verbosity: None,
-        service_tier: None,
-        output_schema: None,
-        deadline: Duration::from_secs(1),
-    };
-    TurnRequest {
-        picture: None,
-        request: "req_1".into(),
-        trace: None,
-        principal: HOSTILE.into(),
-        profile: Profile::Chat,
-        place: Place::default(),
-        history: Vec::new(),
-        tools: Vec::new(),
-        options,
-    }
+    let options = TurnOptions::new(HOSTILE.into(), Duration::from_secs(1));
+    TurnRequest::new("req_1".into(), HOSTILE.into(), Profile::Chat, options)
 }

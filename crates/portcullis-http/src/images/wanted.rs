@@ -1,11 +1,10 @@
 //! What a request asks for, whichever wire it came by.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use portcullis_agent::{
-    Author, HistoryItem, Message, ModelId, Part, PictureFormat, PictureRequest, Profile, ReasoningSummary,
-    Reference, TurnOptions, TurnRequest,
+    Author, HistoryItem, Message, ModelId, Part, PictureFormat, PictureRequest, Profile, Reference,
+    TurnOptions, TurnRequest,
 };
 use portcullis_images::{Fit, FitHow, Size, measure};
 use portcullis_openai::InvalidRequest;
@@ -74,14 +73,13 @@ impl Wanted {
     /// One turn for one picture.
     pub(crate) fn turn(&self, caller: &Caller, id: &Id, studio: &Studio) -> TurnRequest {
         let message = Message { author: Author::User, parts: vec![Part::Text(self.prompt.clone())] };
+        let model = ModelId::new(Arc::from(studio.backend.model));
+        let options = TurnOptions::new(model, studio.settings.deadline);
+        let principal = caller.principal.clone();
         TurnRequest {
-            request: id.request.clone(),
             trace: id.trace.clone(),
             place: caller.place(),
-            principal: caller.principal.clone(),
-            profile: Profile::Chat,
             history: vec![HistoryItem::Message(message)],
-            tools: Vec::new(),
             picture: Some(PictureRequest {
                 references: self.references.clone(),
                 mask: self.mask.clone(),
@@ -93,20 +91,8 @@ impl Wanted {
                 moderation: self.moderation.clone(),
                 previews: self.previews,
             }),
-            options: options(studio.backend.model, studio.settings.deadline),
+            ..TurnRequest::new(id.request.clone(), principal, Profile::Chat, options)
         }
-    }
-}
-
-fn options(model: &str, deadline: Duration) -> TurnOptions {
-    TurnOptions {
-        model: ModelId::new(Arc::from(model)),
-        effort: None,
-        summary: ReasoningSummary::Default,
-        verbosity: None,
-        service_tier: None,
-        output_schema: None,
-        deadline,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis_codex::Runner;
-use portcullis_lab::{Answer, Usage};
+use portcullis_lab::{Answer, ToolCall, Usage};
 use serde_json::{Value, json};
 
 use crate::chat::failures;
@@ -143,4 +143,49 @@ async fn a_client_that_leaves_takes_its_process_with_it() {
     gate.model.wait_for_close(index, PATIENCE).await.unwrap();
     eventually("its home is gone", async || homes(&gate) == 0).await;
     gate.finish().await;
+}
+
+/// A hostile model finds nothing in the process: whatever tool of Codex's it calls, the answer is the one of an app-server, where
+/// there is nothing to run it in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_calls_codexs_own_tools_runs_nothing() {
+    const TOOLS: [&str; 16] = [
+        "apply_patch",
+        "container.exec",
+        "exec_command",
+        "image_gen",
+        "js_repl",
+        "list_mcp_resources",
+        "local_shell",
+        "read_mcp_resource",
+        "request_permissions",
+        "request_user_input",
+        "shell",
+        "shell_command",
+        "spawn_agent",
+        "view_image",
+        "web_search",
+        "write_stdin",
+    ];
+    let mut told = Vec::new();
+    for runner in [Runner::AppServer, Runner::Exec] {
+        let gate = TestGate::with(Options { runner, ..Options::default() }).await;
+        let mark = gate.dir().join("mark");
+        let arguments = json!({
+            "cmd": format!("/bin/touch {mark}"), "command": ["/bin/touch", mark], "input": "*** Begin Patch", "path": mark,
+        });
+        let call = |name: &&str| ToolCall::new(format!("call_{name}"), *name, arguments.to_string());
+        gate.model.enqueue(Answer::tool_calls(TOOLS.iter().map(call)));
+        gate.model.enqueue(Answer::text(["nothing"]));
+        let (status, answer) = gate.ask(&question("Hi")).await;
+        assert_eq!((status, &answer["choices"][0]["message"]["content"]), (200, &json!("nothing")));
+        assert!(!mark.exists());
+        let second = gate.model.requests().remove(1);
+        let outputs = second.input().iter().filter(|item| item["type"] == "function_call_output");
+        told.push(outputs.map(|item| format!("{} {}", item["call_id"], item["output"])).collect::<Vec<_>>());
+        gate.finish().await;
+    }
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[1].len(), TOOLS.len());
+    insta::assert_snapshot!("exec_tools", told[1].join("\n"));
 }

@@ -152,7 +152,8 @@ impl FakeGate {
         let policies = ApprovalPolicies { work: ApprovalPolicy::Ask, ..ApprovalPolicies::default() };
         let approvals = Approvals::new(policies, 8, Duration::from_mins(1), Arc::new(audit.clone()));
         let usage = Arc::new(Bookkeeper::new(Arc::clone(&options.kept) as _, Arc::clone(&metrics)));
-        let admitted = Admission::new(Lent(Arc::clone(&agent)), options.admission, Arc::clone(&metrics) as _);
+        let admitted =
+            Admission::new(Lent(Arc::clone(&agent)), "turns", options.admission, Arc::clone(&metrics) as _);
         let settings = watch::Sender::new(Arc::new(settings(&options)));
         let gateway = Gateway {
             pages: None,

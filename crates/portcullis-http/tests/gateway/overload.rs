@@ -49,10 +49,10 @@ async fn what_does_not_fit_is_refused_at_once_and_the_rest_is_answered() {
     let conduct = async {
         // Nobody is let go before all that do not fit have their answer.
         eventually("the others are refused", async || {
-            metric(&gate, "portcullis_queue_refused_total{why=\"full\"}").await == "54"
+            metric(&gate, "portcullis_queue_refused_total{queue=\"turns\",why=\"full\"}").await == "54"
         })
         .await;
-        assert_eq!(metric(&gate, "portcullis_queue_length ").await, "4");
+        assert_eq!(metric(&gate, "portcullis_queue_length{queue=\"turns\"}").await, "4");
         assert_eq!(gate.agent.asked().len(), 2);
         let mut answered = 0;
         eventually("the rest is answered", async || {
@@ -69,8 +69,8 @@ async fn what_does_not_fit_is_refused_at_once_and_the_rest_is_answered() {
     let mut places: Vec<_> = answered.into_iter().map(|(status, _, place)| (status, place)).collect();
     places.sort_unstable();
     assert_eq!(places, [None, None, Some(1), Some(2), Some(3), Some(4)].map(|place| (200, place)));
-    assert_eq!(metric(&gate, "portcullis_queue_length ").await, "0");
-    assert_eq!(metric(&gate, "portcullis_queue_wait_seconds_count").await, "4");
+    assert_eq!(metric(&gate, "portcullis_queue_length{queue=\"turns\"}").await, "0");
+    assert_eq!(metric(&gate, "portcullis_queue_wait_seconds_count{queue=\"turns\"}").await, "4");
     gate.finish().await;
 }
 
@@ -94,8 +94,10 @@ async fn waiting_has_an_end_and_a_client_that_leaves_waits_no_longer() {
             assert!(seconds.is_some_and(|seconds| seconds >= 1));
             let left = gate.post(path, &body).timeout(Duration::from_millis(50)).send().await;
             assert!(left.unwrap_err().is_timeout());
-            eventually("the queue is empty", async || metric(&gate, "portcullis_queue_length ").await == "0")
-                .await;
+            eventually("the queue is empty", async || {
+                metric(&gate, "portcullis_queue_length{queue=\"turns\"}").await == "0"
+            })
+            .await;
         }
         gate.agent.let_go();
     };
@@ -114,7 +116,8 @@ async fn a_key_has_as_many_turns_as_it_may_and_others_go_on() {
     let ask = |key: &str| told(gate.request_of(key, "POST", "/v1/chat/completions").json(&question("Hi")));
     let conduct = async {
         eventually("both wait and run", async || {
-            metric(&gate, "portcullis_queue_length ").await == "1" && gate.agent.asked().len() == 2
+            metric(&gate, "portcullis_queue_length{queue=\"turns\"}").await == "1"
+                && gate.agent.asked().len() == 2
         })
         .await;
         let mut answered = 0;

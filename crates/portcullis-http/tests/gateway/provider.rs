@@ -75,8 +75,9 @@ async fn who_waits_in_the_queue_is_told_at_once_that_the_provider_is_down() {
     let others = async {
         gate.model.wait_for_requests(1, Duration::from_secs(20)).await.unwrap();
         let others = join_all((0..4).map(|_| told(gate.post(&question("And me?")))));
-        let all_wait =
-            eventually("they wait", async || metric(&gate, "portcullis_queue_length ").await == "4");
+        let all_wait = eventually("they wait", async || {
+            metric(&gate, "portcullis_queue_length{queue=\"turns\"}").await == "4"
+        });
         let (others, ()) = tokio::join!(others, all_wait);
         (others, std::time::Instant::now())
     };
@@ -91,7 +92,7 @@ async fn who_waits_in_the_queue_is_told_at_once_that_the_provider_is_down() {
     assert!(after < Duration::from_secs(1), "they waited for {after:?}");
     // The next in the queue may have been let in at the same moment.
     assert!(gate.model.requests().len() <= 2, "the provider was asked, though it failed");
-    assert_eq!(metric(&gate, "portcullis_queue_length ").await, "0");
+    assert_eq!(metric(&gate, "portcullis_queue_length{queue=\"turns\"}").await, "0");
     gate.finish().await;
 }
 

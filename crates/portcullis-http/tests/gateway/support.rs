@@ -88,11 +88,11 @@ impl Options {
         &self,
         agent: impl Agent + 'static,
         limits: AdmissionLimits,
-        provider: &'static str,
+        [queue, provider]: [&'static str; 2],
         metrics: &Arc<Metrics>,
         counter: Arc<dyn TurnCounter>,
     ) -> Arc<dyn Agent> {
-        let agent = Admission::new(agent, limits, Arc::clone(metrics) as _);
+        let agent = Admission::new(agent, queue, limits, Arc::clone(metrics) as _);
         let agent = Breaker::new(agent, provider, self.breaker, Arc::clone(metrics) as _);
         Arc::new(Record::new(agent, counter))
     }
@@ -202,7 +202,7 @@ impl TestGate {
             agent: options.admitted(
                 Deadline::new(painter),
                 options.drawing(),
-                "images_provider",
+                ["pictures", "images_provider"],
                 &metrics,
                 Arc::clone(&counter),
             ),
@@ -228,7 +228,7 @@ impl TestGate {
             agent: options.admitted(
                 Deadline::new(Arc::clone(&agent)),
                 options.admission,
-                "provider",
+                ["turns", "provider"],
                 &metrics,
                 counter,
             ),

@@ -203,7 +203,7 @@ impl Studio {
         counter: Arc<dyn TurnCounter>,
         turns: &TurnBoard,
     ) -> Arc<dyn Agent> {
-        let agent = Admission::new(agent, self.admission, Arc::clone(&metrics) as _);
+        let agent = Admission::new(agent, "pictures", self.admission, Arc::clone(&metrics) as _);
         let agent = Breaker::new(agent, "images_provider", self.breaker, metrics);
         Arc::new(Watched::new(Record::new(agent, counter), turns.clone()))
     }

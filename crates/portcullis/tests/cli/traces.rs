@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use camino_tempfile::Utf8TempDir;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -144,4 +145,39 @@ fn a_collector_receives_requests_and_turns_as_spans_of_the_clients_trace() {
     }
     let state: Vec<_> = of_client.iter().map(|span| span.trace_state.as_str()).collect();
     assert_eq!(state, ["congo=t61"; 2]);
+}
+
+/// A collector that is not there, or takes no answer out of itself, costs no request anything, and the end little.
+#[test]
+fn a_collector_that_does_not_answer_holds_nobody_up() {
+    // Its connections wait in the queue of the kernel for ever.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for collector in [silent.local_addr().unwrap(), gone] {
+        let dir = Utf8TempDir::new().unwrap();
+        let state = dir.path().join("state");
+        let codex = codex();
+        let serve = ["serve", "--provider", "lab", "--bind", "127.0.0.1:0", "--codex-bin", codex.as_str()];
+        let gateway = Program::new(&serve)
+            .args(["--state-dir", state.as_str()])
+            .env("PORTCULLIS__TRACES__OTLP", &format!("http://{collector}"))
+            .start();
+        let base = format!("http://{}", gateway.told("Listening on http://").trim_end_matches("/v1,"));
+        gateway.told("Ready for turns");
+        let key =
+            Program::new(&["key", "create", "--name", "app", "--state-dir", state.as_str()]).output().stdout;
+        let body = r#"{"model": "codex", "messages": [{"role": "user", "content": "12*7"}]}"#;
+        for _ in 0..3 {
+            let mut answer = String::new();
+            ask_with(&base, key.trim(), "", body).read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+        gateway.terminate();
+        let asked = Instant::now();
+        let ended = gateway.end();
+        assert_eq!(ended.code, 0, "{ended:?}");
+        // What its spans may take, and the workers.
+        assert!(asked.elapsed() < Duration::from_secs(15), "the end took {:?}", asked.elapsed());
+        assert!(ended.stderr.contains("WARN") || ended.stderr.contains("ERROR"), "{}", ended.stderr);
+    }
 }

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::Utf8TempDir;
 use portcullis_agent::{
     Agent as _, ApprovalPolicies, ApprovalPolicy, Approvals, Author, HistoryItem, Message, Outcome, Part,
-    Place, PrincipalId, Profile, ReasoningSummary, Turn, TurnEvent, TurnOptions, TurnRequest,
+    PrincipalId, Profile, Turn, TurnEvent, TurnOptions, TurnRequest,
 };
 use portcullis_audit::Audit;
 use portcullis_codex::{
@@ -225,26 +225,10 @@ pub(crate) fn run(command: &str) -> (&'static str, Value) {
 
 /// A turn that is asked to do something.
 pub(crate) fn request(principal: &str, profile: Profile) -> TurnRequest {
+    let message = Message { author: Author::User, parts: vec![Part::Text("Do it.".to_owned())] };
+    let options = TurnOptions::new("gpt-5.5".into(), PATIENCE);
     TurnRequest {
-        request: "req".into(),
-        trace: None,
-        principal: PrincipalId::from(principal),
-        profile,
-        history: vec![HistoryItem::Message(Message {
-            author: Author::User,
-            parts: vec![Part::Text("Do it.".to_owned())],
-        })],
-        tools: Vec::new(),
-        options: TurnOptions {
-            model: "gpt-5.5".into(),
-            effort: None,
-            summary: ReasoningSummary::Default,
-            verbosity: None,
-            service_tier: None,
-            output_schema: None,
-            deadline: PATIENCE,
-        },
-        picture: None,
-        place: Place::default(),
+        history: vec![HistoryItem::Message(message)],
+        ..TurnRequest::new("req".into(), PrincipalId::from(principal), profile, options)
     }
 }
