@@ -6,18 +6,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not read what it is about has failed")]
 
+mod documents;
+mod ours;
+
 use std::fs;
 
 use portcullis_app_server_protocol::{
-    AccountLimitsReadParams, AccountReadParams, AccountReadResponse, Approval, ApprovalDecision,
-    ApprovalRequest, ApprovalResponse, ClientInfo, ConfigReadParams, DynamicTool, EnvironmentAddParams,
-    EnvironmentInfoParams, Incoming, InitializeCapabilities, InitializeParams, LoginStartParams,
-    LogoutParams, Method, ModelListParams, ModelListResponse, Notification, RequirementsReadParams, Reviewer,
-    RpcError, SandboxMode, ThreadInjectItemsParams, ThreadStartParams, ThreadStartResponse,
-    ThreadUnsubscribeParams, ToolCallRequest, ToolCallResponse, ToolOutputItem, TurnEnvironment,
-    TurnInterruptParams, TurnStartParams, TurnStartResponse, UserInput, notification_line, request_line,
+    AccountReadResponse, ApprovalDecision, ApprovalRequest, ApprovalResponse, Incoming, ModelListResponse,
+    Notification, RpcError, ThreadStartResponse, ToolCallRequest, ToolCallResponse, ToolOutputItem,
+    TurnStartResponse, notification_line,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use crate::documents::{closed, documents};
+use crate::ours::methods;
 
 /// Codex sends them to whoever asks for `experimentalRawEvents`; the schema has their types and leaves them out of
 /// its list of notifications.
@@ -130,7 +132,7 @@ fn what_we_read_is_in_the_schema() {
 fn every_name_is_in_the_schema() {
     let schemas = Schemas::print("names");
     let mut covered: Vec<&str> = methods().iter().map(|ours| ours.name).collect();
-    let mut declared: Vec<&str> = include_str!("../src/requests.rs")
+    let mut declared: Vec<&str> = include_str!("../../src/requests.rs")
         .lines()
         .filter_map(|line| line.split_once(" => \"")?.1.split_once("\" -> ").map(|(name, _)| name))
         .collect();
@@ -154,7 +156,7 @@ fn every_name_is_in_the_schema() {
 #[test]
 fn recorded_lines_parse() {
     let (mut replies, mut refusals, mut calls, mut failures) = (Vec::new(), 0, 0, 0);
-    for line in include_str!("fixtures/turn.jsonl").lines() {
+    for line in include_str!("../fixtures/turn.jsonl").lines() {
         match Incoming::parse(line.as_bytes()).unwrap() {
             Incoming::Reply { id, result: Ok(result) } => {
                 let document: Value = serde_json::from_str(result.get()).unwrap();
@@ -196,123 +198,10 @@ fn recorded_lines_parse() {
     assert_eq!((replies.len(), refusals, calls, failures), (13, 1, 2, 2));
 }
 
-/// A method of ours: what it sends, full and minimal, and what it reads.
-struct Ours {
-    name: &'static str,
-    sent: Vec<Value>,
-    reads: fn(&Value) -> Result<(), String>,
-}
-
-fn ours<M: Method>(instances: &[M]) -> Ours {
-    let sent = instances.iter().map(|params| serde_json::from_slice(&request_line(7, params)).unwrap());
-    Ours { name: M::NAME, sent: sent.collect(), reads: parses::<M::Response> }
-}
-
-/// Every method, with a full and a minimal instance.
-fn methods() -> Vec<Ours> {
-    let text = |text: &str| text.to_owned();
-    let initialize = |opt_out: &[&'static str]| InitializeParams {
-        client_info: ClientInfo { name: text("n"), title: text("t"), version: text("1") },
-        capabilities: InitializeCapabilities {
-            experimental_api: true,
-            opt_out_notification_methods: opt_out.to_vec(),
-        },
-    };
-    let thread = ThreadStartParams {
-        approvals_reviewer: None,
-        ephemeral: true,
-        cwd: text("/"),
-        sandbox: SandboxMode::ReadOnly,
-        approval_policy: Approval::Never,
-        environments: Vec::new(),
-        experimental_raw_events: true,
-        base_instructions: None,
-        dynamic_tools: Vec::new(),
-        model: text("m"),
-        service_tier: None,
-        config: Map::new(),
-    };
-    let function = || DynamicTool::Function {
-        name: text("get_weather"),
-        description: text("The weather."),
-        input_schema: json!({"type": "object"}),
-    };
-    let namespace = DynamicTool::Namespace {
-        name: text("client"),
-        description: text("Functions of the application."),
-        tools: vec![function()],
-    };
-    let full_thread = ThreadStartParams {
-        sandbox: SandboxMode::DangerFullAccess,
-        approval_policy: Approval::Untrusted,
-        approvals_reviewer: Some(Reviewer::AutoReview),
-        environments: vec![TurnEnvironment { environment_id: text("e"), cwd: text("/work") }],
-        base_instructions: Some(text("")),
-        dynamic_tools: vec![function(), namespace],
-        service_tier: Some(text("priority")),
-        config: Map::from_iter([(text("model_verbosity"), json!("high"))]),
-        ..thread_again(&thread)
-    };
-    let inject = |items: Vec<Value>| ThreadInjectItemsParams { thread_id: text("t"), items };
-    let turn = TurnStartParams {
-        thread_id: text("t"),
-        input: Vec::new(),
-        effort: None,
-        summary: None,
-        output_schema: None,
-        trace: None,
-    };
-    let mut turns = vec![turn];
-    turns.extend(["auto", "concise", "detailed", "none"].map(|summary| TurnStartParams {
-        thread_id: text("t"),
-        input: vec![UserInput::Text { text: text("Hi") }],
-        effort: Some(text("high")),
-        summary: Some(summary),
-        output_schema: Some(json!({"type": "object"})),
-        trace: None,
-    }));
-    let message =
-        json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]});
-    vec![
-        ours(&[initialize(&[]), initialize(Notification::NOT_READ)]),
-        ours(&[thread, full_thread]),
-        ours(&[inject(Vec::new()), inject(vec![message])]),
-        ours(&[ThreadUnsubscribeParams { thread_id: text("t") }]),
-        ours(&turns),
-        ours(&[TurnInterruptParams { thread_id: text("t"), turn_id: text("u") }]),
-        ours(&[ModelListParams { cursor: None }, ModelListParams { cursor: Some(text("c")) }]),
-        ours(&[EnvironmentAddParams {
-            environment_id: text("e"),
-            exec_server_url: text("ws://127.0.0.1:1/e"),
-            auth_bearer_token: text("k"),
-        }]),
-        ours(&[EnvironmentInfoParams { environment_id: text("e") }]),
-        ours(&[AccountReadParams { refresh_token: true }]),
-        ours(&[AccountLimitsReadParams]),
-        ours(&[LoginStartParams::ChatgptDeviceCode]),
-        ours(&[LogoutParams]),
-        ours(&[ConfigReadParams { include_layers: true }]),
-        ours(&[RequirementsReadParams]),
-    ]
-}
-
-fn thread_again(thread: &ThreadStartParams) -> ThreadStartParams {
-    ThreadStartParams {
-        cwd: thread.cwd.clone(),
-        environments: Vec::new(),
-        base_instructions: thread.base_instructions.clone(),
-        dynamic_tools: Vec::new(),
-        model: thread.model.clone(),
-        service_tier: None,
-        config: Map::new(),
-        ..*thread
-    }
-}
-
 /// The names that `Notification::parse` knows, from its source: its arms are the one list of them.
 fn notifications_read() -> Vec<&'static str> {
     let arms =
-        include_str!("../src/notifications.rs").lines().filter_map(|line| line.split_once(" => Self::"));
+        include_str!("../../src/notifications.rs").lines().filter_map(|line| line.split_once(" => Self::"));
     let quoted = arms.flat_map(|(names, _)| names.split('"').skip(1).step_by(2));
     quoted.collect()
 }
@@ -351,104 +240,6 @@ fn all_parse(
         }
     }
     faults
-}
-
-/// Documents of a schema; the first has as little as possible.
-fn documents(root: &Value, schema: &Value, depth: usize) -> Vec<Value> {
-    if let Some(reference) = schema["$ref"].as_str() {
-        let definition =
-            root.pointer(reference.trim_start_matches('#')).expect("definitions are in the file");
-        return documents(root, definition, depth);
-    }
-    for several in ["anyOf", "oneOf", "allOf"] {
-        if let Some(alternatives) = schema[several].as_array() {
-            assert!(several != "allOf" || alternatives.len() == 1, "an intersection: {schema}");
-            let one_of_them = alternatives.iter().flat_map(|one| documents(root, one, depth));
-            if schema["properties"].is_null() {
-                return one_of_them.collect();
-            }
-            // An object with members of its own, beside those of the alternative.
-            let own = objects(root, schema, 0).remove(0);
-            return one_of_them.map(|document| merged(&own, document)).collect();
-        }
-    }
-    if let Some(words) = schema["enum"].as_array() {
-        return words.clone();
-    }
-    let kinds = match &schema["type"] {
-        Value::Array(kinds) => kinds.clone(),
-        Value::Null => vec![json!("anything")],
-        kind => vec![kind.clone()],
-    };
-    let of_kind = |kind: &Value| match kind.as_str() {
-        Some("object") => objects(root, schema, depth),
-        Some("array") if depth > 0 && schema["items"].is_object() => {
-            let items = documents(root, &schema["items"], depth - 1);
-            std::iter::once(json!([])).chain(items.into_iter().map(|item| json!([item]))).collect()
-        }
-        Some("array") => vec![json!([])],
-        Some("string" | "anything") => vec![json!("x")],
-        Some("integer" | "number") => vec![json!(1)],
-        Some("boolean") => vec![json!(false)],
-        Some("null") => vec![Value::Null],
-        _ => panic!("a type that is not JSON's: {schema}"),
-    };
-    kinds.iter().flat_map(of_kind).collect()
-}
-
-fn merged(own: &Value, mut document: Value) -> Value {
-    let (Value::Object(own), Value::Object(members)) = (own, &mut document) else {
-        panic!("an alternative of an object that is none: {document}")
-    };
-    own.iter().for_each(|(name, value)| {
-        members.entry(name.clone()).or_insert_with(|| value.clone());
-    });
-    document
-}
-
-fn objects(root: &Value, schema: &Value, depth: usize) -> Vec<Value> {
-    let required =
-        |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|r| r == name));
-    let members: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
-    let mut least = Map::new();
-    let mut others = Vec::new();
-    for (name, member) in members {
-        if required(name) {
-            let mut values = documents(root, member, depth).into_iter();
-            least.insert(name.clone(), values.next().expect("a required member has a value"));
-            others.extend(values.map(|value| (name, value)));
-        } else if depth > 0 {
-            others.extend(documents(root, member, depth - 1).into_iter().map(|value| (name, value)));
-        }
-    }
-    let with = |(name, value): (&String, Value)| {
-        let mut document = least.clone();
-        document.insert(name.clone(), value);
-        Value::Object(document)
-    };
-    std::iter::once(Value::Object(least.clone())).chain(others.into_iter().map(with)).collect()
-}
-
-/// The schema with every object closed: no members but those that it names.
-fn closed(schema: &Value) -> Value {
-    let mut schema = schema.clone();
-    close(&mut schema);
-    schema
-}
-
-fn close(schema: &mut Value) {
-    let Value::Object(keywords) = schema else { return };
-    if keywords.contains_key("properties") {
-        keywords.entry("additionalProperties").or_insert(json!(false));
-    }
-    for (keyword, value) in keywords {
-        match (keyword.as_str(), value) {
-            ("properties" | "definitions", Value::Object(named)) => named.values_mut().for_each(close),
-            ("anyOf" | "oneOf" | "allOf", Value::Array(all)) => all.iter_mut().for_each(close),
-            ("items" | "additionalProperties", value) => close(value),
-            _ => {}
-        }
-    }
 }
 
 /// The schema files of the pinned Codex, printed anew. Removed when dropped.
