@@ -18,8 +18,8 @@ pub use notifications::{
     AgentMessageDelta, ApprovalRequest, CodexErrorInfo, ErrorNotification, FileUpdateChange, FunctionCall,
     HttpFailure, ItemCompleted, ItemStarted, LoginCompleted, Notification, PatchChangeKind, RateLimitWindow,
     RateLimits, RateLimitsUpdated, RawReasoning, RawResponseCompleted, RawResponseItemCompleted,
-    ReasoningSummaryDelta, ResponseItem, StepUsage, SummaryText, ThreadItem, ToolCallRequest, TurnCompleted,
-    TurnError, TurnStatus, Warning,
+    ReasoningSummaryDelta, ResponseItem, StartedTurn, StepUsage, SummaryText, ThreadItem, ToolCallRequest,
+    TurnCompleted, TurnError, TurnStarted, TurnStatus, Warning,
 };
 pub use pictures::{FunctionCallOutput, ImageFailure, ImageGeneration, InputImage, ResultBytes};
 pub use requests::{

@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 /// A notification that belongs to a turn, or one that the worker's owner wants to know.
 #[derive(Debug)]
 pub enum Notification {
+    /// The turn runs; the first that is said of it.
+    TurnStarted(TurnStarted),
     /// A piece of the answer.
     AgentMessageDelta(AgentMessageDelta),
     /// A piece of the reasoning's summary.
@@ -42,6 +44,7 @@ impl Notification {
         "item/fileChange/patchUpdated",
         "item/reasoning/summaryPartAdded",
         "remoteControl/status/changed",
+        "thread/closed",
         "thread/environment/connected",
         "thread/environment/disconnected",
         "thread/settings/updated",
@@ -49,13 +52,13 @@ impl Notification {
         "thread/status/changed",
         "thread/tokenUsage/updated",
         "turn/diff/updated",
-        "turn/started",
     ];
 
     /// Reads a notification's parameters, if it is one that we read.
     pub fn parse(method: &str, params: &RawValue) -> Result<Self, serde_json::Error> {
         let text = params.get();
         Ok(match method {
+            "turn/started" => Self::TurnStarted(serde_json::from_str(text)?),
             "item/agentMessage/delta" => Self::AgentMessageDelta(serde_json::from_str(text)?),
             "item/reasoning/summaryTextDelta" => Self::ReasoningSummaryDelta(serde_json::from_str(text)?),
             "item/started" => Self::ItemStarted(serde_json::from_str(text)?),
@@ -342,6 +345,23 @@ pub enum HttpFailure {
         /// The upstream's last status.
         http_status_code: Option<u16>,
     },
+}
+
+/// The turn runs.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnStarted {
+    /// The thread.
+    pub thread_id: String,
+    /// The turn.
+    pub turn: StartedTurn,
+}
+
+/// A turn that runs.
+#[derive(Debug, Deserialize)]
+pub struct StartedTurn {
+    /// The turn.
+    pub id: String,
 }
 
 /// The turn is over.

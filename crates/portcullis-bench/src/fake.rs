@@ -154,11 +154,16 @@ impl Server {
             self.send(out).await;
             return;
         }
-        self.send(out).await;
+        let reply = if let Some(Fault::ReplyMidway | Fault::ReplyLast) = wish.fault {
+            out
+        } else {
+            self.send(out).await;
+            Vec::new()
+        };
         let stop = CancellationToken::new();
         self.running.insert(params.thread_id, stop.clone());
         self.running.retain(|_, turn| !turn.is_cancelled());
-        self.tasks.spawn(play(lines, wish, self.outbox.clone(), stop, self.hears.clone()));
+        self.tasks.spawn(play(lines, reply, wish, self.outbox.clone(), stop, self.hears.clone()));
     }
 
     async fn reply(&self, id: &str, result: &str) {
@@ -171,9 +176,10 @@ impl Server {
     }
 }
 
-/// A turn that takes its time.
+/// A turn that takes its time. The reply to its start is empty, or to come later.
 async fn play(
     lines: TurnLines,
+    mut reply: Vec<u8>,
     wish: Wish,
     outbox: mpsc::Sender<Vec<u8>>,
     stop: CancellationToken,
@@ -198,6 +204,9 @@ async fn play(
             && let Some(fault) = wish.fault
         {
             faults::commit(fault, &mut out, &outbox, &hears).await;
+            if fault == Fault::ReplyMidway {
+                out.append(&mut reply);
+            }
         }
         if outbox.send(std::mem::take(&mut out)).await.is_err() {
             return;
@@ -208,6 +217,7 @@ async fn play(
         status = "interrupted";
     }
     lines.end(&wish.text(), status, &mut out);
+    out.append(&mut reply);
     let _gone = outbox.send(out).await;
     stop.cancel();
 }

@@ -95,7 +95,7 @@ impl Connection {
         let response = self.post(&wish.prompt(), stream).await?;
         let mut answer = Answer { status: response.status().as_u16(), ..Answer::default() };
         let mut body = response.into_body();
-        let mut ended = false;
+        let mut said = Vec::new();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame?.into_data() else { continue };
             if answer.first.is_zero() {
@@ -104,24 +104,23 @@ impl Connection {
             if wish.stamp {
                 answer.ages.extend(ages(&data));
             }
-            answer.text += text_bytes(&data);
-            ended |= data.ends_with(b"data: [DONE]\n\n") || data.ends_with(b"}");
+            said.extend_from_slice(&data);
         }
         answer.whole = since.elapsed();
-        anyhow::ensure!(ended, "the answer has no end");
+        anyhow::ensure!(said.ends_with(b"data: [DONE]\n\n") || said.ends_with(b"}"), "the answer has no end");
+        answer.text = text_bytes(&said);
         Ok(answer)
     }
 }
 
-/// Text of the answer in a piece of it. Scripted text needs no escaping, so it lasts to the next quote.
-fn text_bytes(data: &[u8]) -> usize {
-    const START: &[u8] = br#""content":""#;
-    memmem::find_iter(data, START)
-        .map(|at| {
-            let text = &data[at + START.len()..];
-            memchr::memchr(b'"', text).unwrap_or(text.len())
-        })
-        .sum()
+/// How much text an answer brought. Scripted text needs no escaping, so each piece of it lasts to the next quote.
+fn text_bytes(said: &[u8]) -> usize {
+    const START: &[u8] = br#""content":"#;
+    let pieces = memmem::find_iter(said, START).filter_map(|at| {
+        let text = said[at + START.len()..].trim_ascii_start().strip_prefix(b"\"")?;
+        memchr::memchr(b'"', text)
+    });
+    pieces.sum()
 }
 
 /// How old the stamps in a piece of an answer are. One that is cut by the end of the piece is left out.

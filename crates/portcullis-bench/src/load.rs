@@ -21,7 +21,7 @@ pub(crate) struct Question {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Load {
     pub(crate) answers: Vec<Answer>,
-    /// Answers that are no answers, and connections that broke.
+    /// Answers that are no answers or not whole, and connections that broke.
     pub(crate) failed: u64,
     /// From the first question to the last answer.
     pub(crate) took: Duration,
@@ -38,9 +38,11 @@ impl Load {
         self.took += other.took;
     }
 
-    fn take(&mut self, answer: anyhow::Result<Answer>) {
+    fn take(&mut self, wish: Wish, answer: anyhow::Result<Answer>) {
         match answer {
-            Ok(answer) if answer.status == 200 => self.answers.push(answer),
+            Ok(answer) if answer.status == 200 && answer.text == wish.text_bytes() => {
+                self.answers.push(answer);
+            }
             _ => self.failed += 1,
         }
     }
@@ -65,7 +67,7 @@ pub(crate) async fn closed(
             gate.wait().await;
             let until = Instant::now() + window;
             while Instant::now() < until && asked.fetch_add(1, Ordering::Relaxed) < most {
-                load.take(one.ask(question.wish, question.stream, Instant::now()).await);
+                load.take(question.wish, one.ask(question.wish, question.stream, Instant::now()).await);
             }
             load
         });
@@ -99,7 +101,7 @@ pub(crate) async fn open(
             let mut load = Load::default();
             loop {
                 let Some(since) = when.lock().await.recv().await else { return load };
-                load.take(one.ask(question.wish, question.stream, since).await);
+                load.take(question.wish, one.ask(question.wish, question.stream, since).await);
             }
         });
     }

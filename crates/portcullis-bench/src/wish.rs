@@ -35,6 +35,10 @@ pub enum Fault {
     Unknown,
     /// Many notifications for other threads; the answer is right.
     Flood,
+    /// The turn's start is answered when half of the answer is out, as the real one does under load; the answer is right.
+    ReplyMidway,
+    /// The turn's start is answered when the turn is over, as the real one does under load; the answer is right.
+    ReplyLast,
     /// The turn's start is never answered.
     Silent,
     /// The turn never ends.
@@ -49,12 +53,14 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault and its word.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 12] = [
         ("bad_utf8", Self::BadUtf8),
         ("not_json", Self::NotJson),
         ("endless_line", Self::EndlessLine),
         ("unknown", Self::Unknown),
         ("flood", Self::Flood),
+        ("reply_midway", Self::ReplyMidway),
+        ("reply_last", Self::ReplyLast),
         ("silent", Self::Silent),
         ("no_end", Self::NoEnd),
         ("close", Self::Close),
@@ -126,11 +132,23 @@ impl Wish {
         }
     }
 
+    /// How long the whole text is, in bytes.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self.echo {
+            _ if self.stamp => self.deltas * STAMP,
+            Some(_) => self.text().len(),
+            None => self.deltas * self.bytes,
+        }
+    }
+
     /// The whole text, where it does not say when it was written.
     pub fn text(&self) -> String {
         (0..self.deltas).map(|number| self.delta(number)).collect()
     }
 }
+
+/// A stamp is nanoseconds of this century, and a space.
+const STAMP: usize = 20;
 
 /// Nanoseconds since 1970: the one clock that all processes of a run share.
 pub fn now() -> u64 {
@@ -151,5 +169,13 @@ mod tests {
             assert_eq!(Wish::of_prompt(&wish.prompt()), wish);
         }
         assert_eq!(Wish::of_prompt("Hi = deltas=x"), Wish::default());
+    }
+
+    #[test]
+    fn a_text_is_as_long_as_it_says() {
+        for (stamp, echo) in [(false, None), (true, None), (false, Some(17))] {
+            let wish = Wish { deltas: 11, bytes: 9, stamp, echo, ..Wish::default() };
+            assert_eq!(wish.text_bytes(), wish.text().len());
+        }
     }
 }

@@ -16,7 +16,6 @@ use portcullis_app_server_protocol::{
     ThreadUnsubscribeParams, ToolCallRequest, TurnInterruptParams, notification_line, reply_error_line,
     reply_line, request_line,
 };
-use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -37,7 +36,7 @@ const LONGEST_LINE: usize = 64 * 1024 * 1024;
 const HUGE_LINE: usize = 1024 * 1024;
 /// How long a call may take. The slowest seen under 128 pipelined calls is 1.3 s.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(15);
-/// How long an interrupted turn may take to say that it is over.
+/// How long an interrupted turn may take to say that it is over, and one of which nothing is known to say that it runs.
 const END_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a suspect worker has for a question that costs it nothing.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
@@ -123,20 +122,10 @@ impl Connection {
         params: &M,
         within: Duration,
     ) -> Result<M::Response, CallError> {
-        self.call_with(params, within, None).await
-    }
-
-    /// Like [`Connection::call`]; `on_result` sees the result before the reader reads the next line.
-    pub(crate) async fn call_with<M: Method + Sync>(
-        &self,
-        params: &M,
-        within: Duration,
-        on_result: Option<Arc<dyn Fn(M::Response) + Send + Sync>>,
-    ) -> Result<M::Response, CallError> {
         let deadline = Instant::now() + within;
         let mut pause = Duration::from_millis(10);
         loop {
-            let result = self.call_once(params, deadline, on_result.clone()).await;
+            let result = self.call_once(params, deadline).await;
             match &result {
                 Err(CallError::Refused { error, .. })
                     if error.code == RpcError::OVERLOADED && Instant::now() + pause < deadline =>
@@ -153,7 +142,6 @@ impl Connection {
         &self,
         params: &M,
         deadline: Instant,
-        on_result: Option<Arc<dyn Fn(M::Response) + Send + Sync>>,
     ) -> Result<M::Response, CallError> {
         let method = M::NAME;
         let late = CallError::Late { method };
@@ -161,14 +149,7 @@ impl Connection {
             .await
             .map_err(|_elapsed| late.clone())?
             .expect("the semaphore is never closed");
-        let on_reply = on_result.map(|on_result| -> Box<dyn FnOnce(&RawValue) + Send> {
-            Box::new(move |result: &RawValue| {
-                if let Ok(result) = serde_json::from_str(result.get()) {
-                    on_result(result);
-                }
-            })
-        });
-        let mut waiting = self.replies.expect(on_reply).map_err(|why| CallError::Gone { why })?;
+        let mut waiting = self.replies.expect().map_err(|why| CallError::Gone { why })?;
         self.send(&request_line(waiting.id, params));
         let reply = match timeout_at(deadline, &mut waiting.reply).await {
             Ok(Ok(reply)) => reply,
@@ -311,6 +292,11 @@ async fn do_chore(chore: Chore, connection: Arc<Connection>, router: Arc<Router>
             tokio::time::sleep(END_DEADLINE).await;
             router.forget(thread);
         }
+        Chore::GiveUp { thread } => {
+            drop(connection);
+            tokio::time::sleep(END_DEADLINE).await;
+            router.forget(thread);
+        }
         Chore::Ask { approvals, question, reply_to, over } => {
             let verdict = tokio::select! {
                 verdict = approvals.ask(question.clone()) => verdict,
@@ -343,7 +329,7 @@ async fn watch_suspect(suspect: Arc<Notify>, connection: std::sync::Weak<Connect
         let Some(connection) = connection.upgrade() else { return "the connection was given up".to_owned() };
         tracing::warn!("A worker did not answer a call in time; asking whether it is still there");
         let question = AccountReadParams { refresh_token: false };
-        let answer = connection.call_once(&question, Instant::now() + PROBE_DEADLINE, None).await;
+        let answer = connection.call_once(&question, Instant::now() + PROBE_DEADLINE).await;
         // A refusal is an answer: Codex asks the login's service, which may be away.
         if matches!(answer, Err(CallError::Late { .. } | CallError::Gone { .. })) {
             return "the app-server does not answer any more".to_owned();

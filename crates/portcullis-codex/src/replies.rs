@@ -36,14 +36,6 @@ pub(crate) enum ReplyFault {
     Gone(Arc<str>),
 }
 
-/// Called by the reader with the result, before it reads the next line.
-type OnReply = Box<dyn FnOnce(&RawValue) + Send>;
-
-struct Slot {
-    to: oneshot::Sender<Reply>,
-    on_reply: Option<OnReply>,
-}
-
 /// The calls that wait for a reply.
 #[derive(Default)]
 pub(crate) struct Replies {
@@ -54,7 +46,7 @@ pub(crate) struct Replies {
 struct Table {
     next: u64,
     gone: Option<Arc<str>>,
-    waiting: HashMap<u64, Slot>,
+    waiting: HashMap<u64, oneshot::Sender<Reply>>,
 }
 
 /// A reply that somebody waits for; dropping it gives the place back.
@@ -75,7 +67,7 @@ impl Replies {
     }
 
     /// Makes a place for a reply; fails when the worker is gone.
-    pub(crate) fn expect(self: &Arc<Self>, on_reply: Option<OnReply>) -> Result<Waiting, Arc<str>> {
+    pub(crate) fn expect(self: &Arc<Self>) -> Result<Waiting, Arc<str>> {
         let mut table = self.lock();
         if let Some(why) = &table.gone {
             return Err(Arc::clone(why));
@@ -83,21 +75,18 @@ impl Replies {
         table.next += 1;
         let id = table.next;
         let (to, reply) = oneshot::channel();
-        table.waiting.insert(id, Slot { to, on_reply });
+        table.waiting.insert(id, to);
         Ok(Waiting { id, reply, replies: Arc::clone(self) })
     }
 
     /// Hands a reply to whoever waits for it; one that nobody waits for any more is dropped.
     pub(crate) fn deliver(&self, id: u64, result: Result<&RawValue, RpcError>) {
-        let Some(slot) = self.lock().waiting.remove(&id) else {
+        let Some(to) = self.lock().waiting.remove(&id) else {
             tracing::debug!(rpc.id = id, "A reply came for a call that nobody waits for");
             return;
         };
-        if let (Some(on_reply), Ok(result)) = (slot.on_reply, &result) {
-            on_reply(result);
-        }
         // The caller may have given up in this moment; then nobody needs it.
-        let _unclaimed = slot.to.send(result.map(ToOwned::to_owned).map_err(ReplyFault::Refused));
+        let _unclaimed = to.send(result.map(ToOwned::to_owned).map_err(ReplyFault::Refused));
     }
 
     /// Fails every waiting call and every later one. Only the first reason counts.
@@ -106,8 +95,8 @@ impl Replies {
         let why = Arc::clone(table.gone.get_or_insert_with(|| why.into()));
         let waiting = std::mem::take(&mut table.waiting);
         drop(table);
-        for (_id, slot) in waiting {
-            let _unclaimed = slot.to.send(Err(ReplyFault::Gone(Arc::clone(&why))));
+        for (_id, to) in waiting {
+            let _unclaimed = to.send(Err(ReplyFault::Gone(Arc::clone(&why))));
         }
     }
 }

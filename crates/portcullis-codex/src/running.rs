@@ -8,7 +8,7 @@ use portcullis_agent::{
     TurnEvent, TurnId, TurnSource,
 };
 use portcullis_app_server_protocol::{
-    RpcError, ThreadInjectItemsParams, ThreadStartParams, Trace, TurnStartParams, TurnStartResponse,
+    RpcError, ThreadInjectItemsParams, ThreadStartParams, Trace, TurnStartParams,
 };
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
@@ -72,18 +72,22 @@ pub(crate) async fn run(link: Arc<Link>, new: NewTurn) -> Result<Turn, NotStarte
     }
     let events = link.router.register(thread.clone(), new.state, new.place, new.hands);
     // From here on the thread is given back, whatever happens.
-    let mut registered = Registered { link: Arc::clone(&link), thread: thread.clone(), started: false };
+    let mut registered = Registered { link: Arc::clone(&link), thread: thread.clone(), may_run: false };
     if !new.injected.is_empty() {
         let inject = ThreadInjectItemsParams { thread_id: thread.to_string(), items: new.injected };
         link.connection.call(&inject, CALL_DEADLINE).await.map_err(refused_start)?;
     }
     let turn = TurnStartParams { thread_id: thread.to_string(), ..new.turn };
-    // The reader learns the turn's id before it reads the turn's first notification.
-    let (router, of_thread) = (Arc::clone(&link.router), thread.clone());
-    let learn = move |response: TurnStartResponse| router.started(&of_thread, TurnId::from(response.turn.id));
-    let response = link.connection.call_with(&turn, CALL_DEADLINE, Some(Arc::new(learn))).await;
-    let id = TurnId::from(response.map_err(refused_start)?.turn.id);
-    registered.started = true;
+    registered.may_run = true;
+    let response = link.connection.call(&turn, CALL_DEADLINE).await;
+    let id = match response {
+        Ok(response) => TurnId::from(response.turn.id),
+        Err(error) => {
+            registered.may_run = matches!(error, CallError::Late { .. } | CallError::Shape { .. });
+            return Err(refused_start(error));
+        }
+    };
+    link.router.started(thread.as_str(), id.as_str());
     Ok(Turn::new(thread, id, RunningTurn { events, registered }))
 }
 
@@ -116,16 +120,16 @@ fn refused_start(error: CallError) -> NotStarted {
     NotStarted { error: AgentError::new(kind).because(error), again }
 }
 
-/// A thread that the router knows. Dropping it stops its turn, or gives the thread back if none was started.
+/// A thread that the router knows. Dropping it stops its turn, or gives the thread back where none can run.
 struct Registered {
     link: Arc<Link>,
     thread: ThreadId,
-    started: bool,
+    may_run: bool,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        if self.started {
+        if self.may_run {
             self.link.router.abandon(&self.thread);
         } else {
             self.link.router.forget(&self.thread);

@@ -111,7 +111,8 @@ impl TurnState {
             }
             Notification::Error(error) => self.failed(&error, emit),
             Notification::TurnCompleted(completed) => emit(TurnEvent::Ended(self.outcome(&completed.turn))),
-            Notification::LoginCompleted(_)
+            Notification::TurnStarted(_)
+            | Notification::LoginCompleted(_)
             | Notification::AccountUpdated
             | Notification::RateLimitsUpdated(_)
             | Notification::Warning(_)

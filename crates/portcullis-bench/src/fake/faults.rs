@@ -30,8 +30,8 @@ pub(super) async fn commit(
             let line = b"{\"method\":\"item/agentMessage/delta\",\"params\":{\"threadId\":\"other\",\"turnId\":\"other\",\"itemId\":\"m\",\"delta\":\"not yours\"}}\n";
             out.extend_from_slice(&line.repeat(FLOOD));
         }
-        // Told by what does not come.
-        Fault::Silent | Fault::NoEnd => {}
+        // Told by what does not come, or not in time.
+        Fault::Silent | Fault::NoEnd | Fault::ReplyMidway | Fault::ReplyLast => {}
         Fault::Close => {
             let _written = outbox.send(std::mem::take(out)).await;
             let _closed = outbox.send(Vec::new()).await;

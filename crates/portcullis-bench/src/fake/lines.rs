@@ -19,6 +19,12 @@ impl TurnLines {
     }
 
     pub(super) fn begin(&self, out: &mut Vec<u8>) {
+        let written = writeln!(
+            out,
+            r#"{{"method":"turn/started","params":{{"threadId":"{}","turn":{{"id":"{}","status":"inProgress"}}}}}}"#,
+            self.thread, self.turn
+        );
+        written.expect("memory can be written to");
         let item = r#"{"type":"agentMessage","id":"msg_1","text":""}"#;
         self.line("item/started", &format!(r#""item":{item}"#), out);
     }

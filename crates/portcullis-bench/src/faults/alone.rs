@@ -14,7 +14,7 @@ use crate::wish::{Fault, Wish};
 
 /// The faults, and whether they are the end of the worker. Those that are told by what does not come take their
 /// deadlines; they are among the others under load.
-const FAULTS: [(Fault, bool); 8] = [
+const FAULTS: [(Fault, bool); 10] = [
     (Fault::BadUtf8, true),
     (Fault::NotJson, true),
     (Fault::EndlessLine, true),
@@ -23,6 +23,8 @@ const FAULTS: [(Fault, bool); 8] = [
     (Fault::Die, true),
     (Fault::Unknown, false),
     (Fault::Flood, false),
+    (Fault::ReplyMidway, false),
+    (Fault::ReplyLast, false),
 ];
 
 pub(super) async fn run(options: &FaultOptions, found: &mut Found) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use portcullis_agent::Agent as _;
 use portcullis_codex::{Lifespan, WorkersSettings};
 use portcullis_lab::Answer;
@@ -21,30 +22,32 @@ async fn clients_side_by_side_get_their_own_answers() {
         let pieces: Vec<String> = (0..8).map(|i| format!("{word}.{i} ")).collect();
         Answer::text(pieces).every(Duration::from_millis(number % 4))
     });
-    for round in 0..60 {
-        let ask = async |number: usize| {
-            // Staggered, so that one begins or ends in the middle of the other.
-            tokio::time::sleep(Duration::from_millis((number % 5) as u64 * 3)).await;
-            let word = format!("word-{number}");
-            let expected = (0..8).map(|i| format!("{word}.{i} ")).collect::<Vec<_>>().concat();
-            if number.is_multiple_of(2) {
-                let (status, body) = gate.ask(&question(&word)).await;
-                assert_eq!((status, &body["choices"][0]["message"]["content"]), (200, &json!(expected)));
-            } else {
-                let (status, text) = gate.stream(&question(&word)).await;
-                let said: String = text
-                    .lines()
-                    .filter_map(|line| {
-                        serde_json::from_str::<serde_json::Value>(line.strip_prefix("data: ")?).ok()
-                    })
-                    .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
-                    .collect();
-                assert_eq!((status, said), (200, expected));
-                assert!(text.ends_with("data: [DONE]\n\n"));
-            }
-        };
-        let number = round * 4;
-        tokio::join!(ask(number), ask(number + 1), ask(number + 2), ask(number + 3));
+    let ask = async |number: usize| {
+        // Staggered, so that one begins or ends in the middle of the other.
+        tokio::time::sleep(Duration::from_millis((number % 5) as u64 * 3)).await;
+        let word = format!("word-{number}");
+        let expected = (0..8).map(|i| format!("{word}.{i} ")).collect::<Vec<_>>().concat();
+        if number.is_multiple_of(2) {
+            let (status, body) = gate.ask(&question(&word)).await;
+            assert_eq!((status, &body["choices"][0]["message"]["content"]), (200, &json!(expected)));
+        } else {
+            let (status, text) = gate.stream(&question(&word)).await;
+            let said: String = text
+                .lines()
+                .filter_map(|line| {
+                    serde_json::from_str::<serde_json::Value>(line.strip_prefix("data: ")?).ok()
+                })
+                .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
+                .collect();
+            assert_eq!((status, said), (200, expected));
+            assert!(text.ends_with("data: [DONE]\n\n"));
+        }
+    };
+    // Few at once, and as many as a worker takes: Codex then falls behind with its replies, and turns speak before them.
+    for (rounds, at_once) in [(60, 4), (4, 64)] {
+        for round in 0..rounds {
+            join_all((0..at_once).map(|number| ask(round * at_once + number))).await;
+        }
     }
     gate.finish().await;
 }

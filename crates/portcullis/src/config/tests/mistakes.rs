@@ -3,7 +3,7 @@
 use camino_tempfile::Utf8TempDir;
 use insta::assert_snapshot;
 
-use super::{errors};
+use super::errors;
 use crate::config::{Sources, load};
 
 #[test]
