@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::Utf8Path;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::{AuditError, Unwritten};
@@ -30,6 +30,8 @@ pub struct Audit(Option<Arc<Shared>>);
 #[derive(Debug)]
 pub(crate) struct Shared {
     queue: mpsc::Sender<Message>,
+    /// Somebody waits for what is in the queue.
+    awaited: Arc<Notify>,
     pub(crate) refusals: Refusals,
     /// Facts that could not be written and are not yet told.
     pub(crate) lost: AtomicU64,
@@ -47,6 +49,13 @@ pub(crate) enum Message {
     Close,
 }
 
+impl Message {
+    /// Whether somebody waits until it is done.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(self, Self::Entry(_, Some(_)) | Self::Close)
+    }
+}
+
 /// How the log is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State {
@@ -61,14 +70,16 @@ impl Audit {
     pub fn start(dir: &Utf8Path, limits: Limits) -> Result<Self, AuditError> {
         let journal = Journal::open(dir, limits)?;
         let (queue, messages) = mpsc::channel(QUEUE);
+        let awaited = Arc::new(Notify::new());
         let shared = Arc::new(Shared {
             queue,
+            awaited: Arc::clone(&awaited),
             refusals: Refusals::default(),
             lost: AtomicU64::new(0),
             state: Mutex::default(),
             writer: Mutex::default(),
         });
-        let writer = Writer::new(journal, messages, Arc::downgrade(&shared));
+        let writer = Writer::new(journal, messages, awaited, Arc::downgrade(&shared));
         let runtime = tokio::runtime::Handle::current();
         let writing = tokio::task::spawn_blocking(move || writer.run(&runtime));
         *shared.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(writing);
@@ -89,10 +100,11 @@ impl Audit {
             .send(Message::Entry(Box::new(entry), Some(written)))
             .await
             .map_err(|_closed| Unwritten)?;
+        shared.awaited.notify_one();
         wait.await.unwrap_or(Err(Unwritten))
     }
 
-    /// Hands a fact over; never waits.
+    /// Hands a fact over; never waits. It is in the file a few milliseconds later, with others of that time.
     pub fn note(&self, entry: Entry) {
         let Some(shared) = &self.0 else { return };
         if shared.queue.try_send(Message::Entry(Box::new(entry), None)).is_err() {
@@ -121,6 +133,7 @@ impl Audit {
         let writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             let _ = shared.queue.send(Message::Close).await;
+            shared.awaited.notify_one();
             // A panic in there has been told by then.
             let _ = writer.await;
         }
