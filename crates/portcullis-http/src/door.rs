@@ -5,19 +5,22 @@
 //! rebinding). It can not choose what stands in `Host`. So a request is answered only under the names that the gateway
 //! has: those of the own machine, the address on which it came in, and what the operator lists.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Method, header};
 use tower::{Layer as _, ServiceExt as _};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::error::ApiError;
 
 /// Where a request's connection came in.
@@ -30,19 +33,19 @@ const KEY: &str = "pcl_";
 /// The longest head of a request, in bytes. The parser has a bound as well, which it keeps only roughly.
 pub(crate) const MOST_HEAD: usize = 64 * 1024;
 
-/// Lets a request in, or says why not.
-pub(crate) async fn look(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// Says why a request is not let in, if it is not.
+pub(crate) fn look(request: &Request, settings: &Settings) -> Result<(), ApiError> {
     let local = request.extensions().get::<Local>().map(|local| local.0.ip());
-    if !is_for_us(&request, local, &app.settings().entrance.hosts) {
-        return ApiError::not_our_host().into_response();
+    if !is_for_us(request, local, &settings.entrance.hosts) {
+        return Err(ApiError::not_our_host());
     }
-    if head_bytes(&request) > MOST_HEAD {
-        return ApiError::head_too_large().into_response();
+    if head_bytes(request) > MOST_HEAD {
+        return Err(ApiError::head_too_large());
     }
     if request.uri().query().is_some_and(|query| query.contains(KEY)) {
-        return ApiError::key_in_url().into_response();
+        return Err(ApiError::key_in_url());
     }
-    next.run(request).await
+    Ok(())
 }
 
 fn head_bytes(request: &Request) -> usize {
@@ -89,15 +92,21 @@ pub(crate) fn cors(app: Arc<App>) -> CorsLayer {
 }
 
 /// Where no origin is listed, nothing is said of them.
-pub(crate) async fn of_pages(
-    State((app, cors)): State<(Arc<App>, CorsLayer)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if app.settings().entrance.origins.is_empty() {
-        return next.run(request).await;
+pub(crate) async fn of_pages(cors: CorsLayer, settings: &Settings, request: Request, next: Next) -> Response {
+    if settings.entrance.origins.is_empty() {
+        return unless_it_panics(next, request).await;
     }
+    let next = tower::service_fn(move |request| {
+        let next = next.clone();
+        async move { Ok::<_, Infallible>(unless_it_panics(next, request).await) }
+    });
     cors.layer(next).oneshot(request).await.unwrap_or_else(|never| match never {})
+}
+
+/// A bug in one handler is one request's failure.
+async fn unless_it_panics(next: Next, request: Request) -> Response {
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    answered.unwrap_or_else(|_panic| ApiError::internal().into_response())
 }
 
 /// What a page may read of an answer's head.

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use portcullis_agent::{RequestId, TraceContext};
+use tower_http::cors::CorsLayer;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::door::{look, of_pages};
 use crate::error::ApiError;
 use crate::tracer::{EndedRequest, begin, until_its_end};
 
@@ -26,8 +28,13 @@ pub(crate) struct Id {
     pub(crate) trace: Option<TraceContext>,
 }
 
-/// Gives the request its id, answers with it, and writes the access line.
-pub(crate) async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+/// Gives the request its id, looks whether it may come in, answers with the id, and writes the access line. One layer for all
+/// of it: every layer is made anew for every request.
+pub(crate) async fn identify(
+    State((app, cors)): State<(Arc<App>, CorsLayer)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let (started, began) = (Instant::now(), SystemTime::now());
     let id = format!("req_{}", Uuid::new_v4().simple());
     let method = request.method().clone();
@@ -37,10 +44,14 @@ pub(crate) async fn identify(State(app): State<Arc<App>>, mut request: Request, 
     let trace_id = trace.as_ref().map(TraceContext::trace_id);
     request.extensions_mut().insert(Id { request: RequestId::from(id.as_str()), trace });
     let draining = of_api && app.draining.is_cancelled();
+    let settings = app.settings();
     let mut response = if draining {
-        axum::response::IntoResponse::into_response(ApiError::shutting_down())
+        ApiError::shutting_down().into_response()
     } else {
-        next.run(request).await
+        match look(&request, &settings) {
+            Ok(()) => of_pages(cors, &settings, request, next).await,
+            Err(refused) => refused.into_response(),
+        }
     };
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, value);

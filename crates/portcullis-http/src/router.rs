@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use portcullis_access::Scope;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::auth::behind;
-use crate::door::{cors, look, of_pages};
+use crate::door::cors;
 use crate::error::ApiError;
 use crate::images::{plugin_routes, routes as images};
 use crate::once::once;
@@ -76,10 +74,6 @@ pub(crate) fn router(app: &Arc<App>, pages: Option<Router>) -> Router {
         .merge(pages.unwrap_or_default())
         .fallback(|| async { ApiError::unknown_url() })
         .method_not_allowed_fallback(|| async { ApiError::wrong_method() })
-        // A bug in one handler is one request's failure.
-        .layer(CatchPanicLayer::custom(|_panic| ApiError::internal().into_response()))
-        .layer(from_fn_with_state((Arc::clone(app), cors(Arc::clone(app))), of_pages))
-        .layer(from_fn_with_state(Arc::clone(app), look))
         // Outermost, so that every answer has an id.
-        .layer(from_fn_with_state(Arc::clone(app), identify))
+        .layer(from_fn_with_state((Arc::clone(app), cors(Arc::clone(app))), identify))
 }

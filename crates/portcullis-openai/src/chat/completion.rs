@@ -1,7 +1,7 @@
 //! A completion in one piece: the same steps, folded.
 
 use portcullis_agent::{ToolCall, Usage};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::answer::{Finish, Step};
 use super::stream::{StreamHead, UsageBody, finish_word};
@@ -29,51 +29,99 @@ impl Completion {
         }
     }
 
-    /// The whole answer.
-    pub fn body(head: &StreamHead, choices: Vec<Completion>, usage: Option<Usage>) -> Value {
+    /// The whole answer, as it is serialised.
+    pub fn body(head: &StreamHead, choices: Vec<Completion>, usage: Option<Usage>) -> CompletionBody<'_> {
         let legacy = head.legacy_functions;
-        let choices: Vec<Value> =
-            choices.into_iter().enumerate().map(|(index, choice)| choice.choice(index, legacy)).collect();
-        let mut body = json!({
-            "id": head.id,
-            "object": "chat.completion",
-            "created": head.created,
-            "model": head.model,
-            "choices": choices,
-        });
-        if let Some(usage) = usage {
-            body["usage"] = json!(UsageBody::from(usage));
+        CompletionBody {
+            id: &head.id,
+            object: "chat.completion",
+            created: head.created,
+            model: &head.model,
+            choices: choices
+                .into_iter()
+                .enumerate()
+                .map(|(index, choice)| choice.choice(index, legacy))
+                .collect(),
+            usage: usage.map(UsageBody::from),
         }
-        body
     }
 
-    fn choice(self, index: usize, legacy: bool) -> Value {
+    fn choice(self, index: usize, legacy: bool) -> Choice {
         // An answer without text is an empty text; beside calls or a refusal it is null.
         let alone = self.calls.is_empty() && self.refusal.is_none();
-        let content = self.text.or_else(|| alone.then(String::new));
-        let mut message = json!({
-            "role": "assistant",
-            "content": content,
-            "refusal": self.refusal,
-            "annotations": [],
-        });
-        if let Some(reasoning) = self.reasoning {
-            message["reasoning_content"] = reasoning.into();
+        let function = |call: ToolCall| Function { name: call.name, arguments: call.arguments };
+        let (mut function_call, mut tool_calls) = (None, Vec::new());
+        if legacy {
+            function_call = self.calls.into_iter().next().map(function);
+        } else {
+            let call = |call: ToolCall| Call {
+                id: call.id.as_str().to_owned(),
+                kind: "function",
+                function: function(call),
+            };
+            tool_calls = self.calls.into_iter().map(call).collect();
         }
-        let function = |call: &ToolCall| json!({"name": call.name, "arguments": call.arguments});
-        match self.calls.first() {
-            Some(call) if legacy => message["function_call"] = function(call),
-            Some(_) => {
-                let call = |call: &ToolCall| json!({"id": call.id.as_str(), "type": "function", "function": function(call)});
-                message["tool_calls"] = self.calls.iter().map(call).collect();
-            }
-            None => {}
+        Choice {
+            index,
+            message: Message {
+                role: "assistant",
+                content: self.text.or_else(|| alone.then(String::new)),
+                refusal: self.refusal,
+                annotations: [],
+                reasoning_content: self.reasoning,
+                function_call,
+                tool_calls,
+            },
+            logprobs: None,
+            finish_reason: self.finish.map(|finish| finish_word(finish, legacy)),
         }
-        json!({
-            "index": index,
-            "message": message,
-            "logprobs": null,
-            "finish_reason": self.finish.map(|finish| finish_word(finish, legacy)),
-        })
     }
+}
+
+/// A completion on the wire: <https://platform.openai.com/docs/api-reference/chat/object>.
+#[derive(Debug, Serialize)]
+pub struct CompletionBody<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    choices: Vec<Choice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct Choice {
+    index: usize,
+    message: Message,
+    logprobs: Option<()>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Message {
+    role: &'static str,
+    content: Option<String>,
+    refusal: Option<String>,
+    annotations: [(); 0],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<Function>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call>,
+}
+
+#[derive(Debug, Serialize)]
+struct Call {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: Function,
+}
+
+#[derive(Debug, Serialize)]
+struct Function {
+    name: String,
+    arguments: String,
 }
