@@ -27,6 +27,10 @@ use clap::Parser as _;
 use crate::commands::Cli;
 use crate::environment::Environment;
 
+/// A seventh of the processor time of a short turn was the system's allocator (docs/design/allocator.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // The panic hook has said by then what happened; only the exit code is left to choose.
     let code = catch_unwind(AssertUnwindSafe(run)).unwrap_or(exit::INTERNAL);
