@@ -1,7 +1,7 @@
 //! A running gateway: its parts, how they start, and how they end.
 //!
-//! Starting, in this order: the state directory is claimed, Codex is found, the port is bound, the model is there,
-//! the worker starts. Whatever can fail for the operator's sake fails before a process is started. Ending is the
+//! Starting, in this order: the state directory is claimed, Codex is found, the port is bound, what was kept is opened, the model
+//! is there, the worker starts. Whatever can fail for the operator's sake fails before a process is started. Ending is the
 //! other way round, and nothing is left when [`Gateway::run`] returns.
 
 mod audit;
@@ -124,13 +124,15 @@ impl Gateway {
         let keys = Arc::new(Keys::open(store.path())?);
         let binary = codex::find(config.codex.bin.as_deref(), environment).await?;
         let codex_version = binary.version.clone();
-        let confined = confinement::decide(config, &binary).await?;
         let clients_wait = !handed.is_empty();
         let listener = listen::listen(handed.http, config.http.bind).await?;
         let address = listener.local_addr().context("the listener has no address")?;
+        // Both wait, for other processes and for the disk.
+        let (confined, kept) =
+            tokio::try_join!(confinement::decide(config, &binary), store::open(config, state.path()))?;
+        let kept = Arc::new(kept);
         let local = state.listens_on(address)?;
         let image_listener = listen::listen_for_images(handed.images, config.images.bind).await?;
-        let kept = Arc::new(store::open(config, state.path()).await?);
         let upstream = upstream::open(&config.provider).await?;
         let tracer = traces::open(&config.traces)?;
         let audit = audit::start(&config.audit, state.path())?;
