@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_agent::{AccountWindow, Agent, WorkerReport};
+use serde_json::{Value, json};
 
 /// How old what is told may be: asking the workers costs some system calls.
 const FRESH: Duration = Duration::from_secs(5);
@@ -81,6 +82,22 @@ pub(crate) fn known(workers: &[WorkerReport], now: i64) -> BTreeMap<(&str, &'sta
         }
     }
     known
+}
+
+/// Windows of limits as `/readyz` and `portcullis status` tell them.
+pub fn account_as_json<'a>(
+    windows: impl IntoIterator<Item = ((impl AsRef<str>, &'a str), AccountWindow)>,
+) -> Value {
+    let told = windows.into_iter().map(|((limit, window), facts)| {
+        json!({
+            "limit": limit.as_ref(),
+            "window": window,
+            "used_percent": facts.used_percent,
+            "window_seconds": facts.length.map(|length| length.as_secs()),
+            "resets_at": facts.resets_at,
+        })
+    });
+    told.collect()
 }
 
 fn fullest(

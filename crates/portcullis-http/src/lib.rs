@@ -27,6 +27,7 @@ mod sse;
 mod tracer;
 mod usage;
 
+pub use account::account_as_json;
 pub use app::{Alias, Entrance, Gateway, Keep, Settings};
 pub use images::{Backend, PictureSettings, Pictures, SizePolicy};
 pub use metrics::Metrics;

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 
-use crate::account::known;
+use crate::account::{account_as_json, known};
 use crate::app::App;
 use crate::auth::{Caller, bearer};
 
@@ -53,17 +53,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
 /// What is known of the login's limits.
 fn account(app: &App) -> Value {
     let workers = workers(app);
-    let known = known(&workers, jiff::Timestamp::now().as_second());
-    let told = known.into_iter().map(|((limit, window), facts)| {
-        json!({
-            "limit": limit,
-            "window": window,
-            "used_percent": facts.used_percent,
-            "window_seconds": facts.length.map(|length| length.as_secs()),
-            "resets_at": facts.resets_at,
-        })
-    });
-    told.collect()
+    account_as_json(known(&workers, jiff::Timestamp::now().as_second()))
 }
 
 /// Those that talk and those that draw.

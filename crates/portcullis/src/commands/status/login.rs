@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use anyhow::bail;
 use jiff::Timestamp;
 use portcullis_codex::AccountNow;
-use serde_json::{Value, json};
+use portcullis_http::account_as_json;
+use serde_json::json;
 
 use super::push_limits;
 use crate::config::Config;
@@ -23,18 +24,7 @@ pub(super) async fn run(config: &Config, environment: &Environment, as_json: boo
         }
         bail!("nobody is signed in in `{home}`\n(hint: `portcullis login`)");
     };
-    let windows = limits.map(|limits| -> Value {
-        let windows = limits.into_iter().map(|((limit, window), facts)| {
-            json!({
-                "limit": limit,
-                "window": window,
-                "used_percent": facts.used_percent,
-                "window_seconds": facts.length.map(|length| length.as_secs()),
-                "resets_at": facts.resets_at,
-            })
-        });
-        windows.collect()
-    });
+    let windows = limits.map(account_as_json);
     if as_json {
         return Ok(print::page(&json!({"login": who, "account": windows.ok()}).to_string())?);
     }
