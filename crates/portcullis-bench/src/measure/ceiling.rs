@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use camino_tempfile::Utf8TempDir;
 use portcullis_supervisor::{Launch, Process};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -159,6 +160,8 @@ fn row(name: &'static str, streams: usize, question: Question, load: &Load, cpu:
 struct LiteLlm {
     process: Process,
     address: Address,
+    /// Where it lives: without its directory it answers every request with an error.
+    _dir: Utf8TempDir,
     /// Reads its lines, one for each request: a full pipe would stop it.
     _drain: AbortOnDropHandle<()>,
 }
@@ -202,7 +205,7 @@ async fn litellm(bench: &Bench, upstream: &str) -> anyhow::Result<LiteLlm> {
         if let Ok(mut connection) = Connection::open(&address).await
             && connection.get("/health/liveliness").await.is_ok_and(|(status, _)| status == 200)
         {
-            return Ok(LiteLlm { process, address, _drain: drain });
+            return Ok(LiteLlm { process, address, _dir: dir, _drain: drain });
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
