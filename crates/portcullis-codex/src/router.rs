@@ -301,3 +301,6 @@ fn address(notification: &Notification) -> Option<(&str, &str)> {
         | Notification::Other => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
