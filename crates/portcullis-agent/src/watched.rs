@@ -168,20 +168,13 @@ impl Drop for WatchedTurn {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
     use std::sync::{Mutex, Weak};
     use std::time::Duration;
 
-    use tokio::sync::Notify;
-
     use super::*;
+    use crate::testing::ByHand;
     use crate::{CallId, EventReceiver, EventSender, Profile, ToolCall, TurnOptions, event_queue};
-
-    /// Runs turns whose events the test sends by hand, once it is let.
-    #[derive(Default)]
-    struct ByHand {
-        turns: Mutex<Vec<Source>>,
-        begin: Notify,
-    }
 
     /// Alive as long as its second part is.
     struct Source(EventReceiver, #[expect(dead_code, reason = "only whether it lives is asked")] Arc<()>);
@@ -196,31 +189,6 @@ mod tests {
         }
     }
 
-    #[async_trait]
-    impl Agent for ByHand {
-        fn capabilities(&self) -> Capabilities {
-            Capabilities { deltas: true, tools: true }
-        }
-
-        async fn models(&self) -> Result<Vec<Model>, AgentError> {
-            Ok(Vec::new())
-        }
-
-        async fn readiness(&self) -> Readiness {
-            Readiness::of(Vec::new())
-        }
-
-        fn workers(&self) -> Vec<WorkerReport> {
-            Vec::new()
-        }
-
-        async fn start_turn(&self, _request: TurnRequest) -> Result<Turn, AgentError> {
-            self.begin.notified().await;
-            let source = self.turns.lock().unwrap().pop().unwrap();
-            Ok(Turn::new("thread".into(), "turn".into(), source))
-        }
-    }
-
     fn request() -> TurnRequest {
         let options = TurnOptions::new("m".into(), Duration::from_secs(1));
         TurnRequest::new("r".into(), "p".into(), Profile::Chat, options)
@@ -228,11 +196,14 @@ mod tests {
 
     async fn started() -> (Turn, EventSender, Weak<()>, TurnBoard) {
         let (sender, receiver) = event_queue(1024);
-        let (agent, board) = (ByHand::default(), TurnBoard::default());
         let alive = Arc::new(());
         let source = Arc::downgrade(&alive);
-        agent.turns.lock().unwrap().push(Source(receiver, alive));
-        agent.begin.notify_one();
+        let began = Mutex::new(Some(Source(receiver, alive)));
+        let agent = ByHand::new(move |_request| {
+            let began = began.lock().unwrap().take().unwrap();
+            ready(Ok(Turn::new("thread".into(), "turn".into(), began)))
+        });
+        let board = TurnBoard::default();
         let agent = Watched::new(agent, board.clone());
         (agent.start_turn(request()).await.unwrap(), sender, source, board)
     }
@@ -297,8 +268,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_waits_is_interrupted_and_one_that_is_given_up_is_gone() {
-        let (agent, board) = (Watched::new(ByHand::default(), TurnBoard::default()), TurnBoard::default());
-        let agent = Watched { board: board.clone(), ..agent };
+        let board = TurnBoard::default();
+        let agent = Watched::new(ByHand::new(|_request| pending()), board.clone());
         let interrupting = async {
             while phases(&board) != ["waiting"] {
                 tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The one who writes: takes what waits, writes it at once, syncs within a second.
+//! The one who writes: at once where somebody waits, otherwise what has gathered in some milliseconds; syncs within a second.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
