@@ -79,7 +79,7 @@ fn is_ours(authority: &Authority, local: Option<IpAddr>, listed: &[String]) -> b
 
 /// Answers browsers that ask whether a page of another origin may call: those that the operator lists at that time, with a key in
 /// a header and never with what the browser itself knows.
-pub(crate) fn cors(app: Arc<App>) -> CorsLayer {
+fn cors(app: Arc<App>) -> CorsLayer {
     let listed = move |origin: &HeaderValue, _head: &Parts| {
         app.settings().entrance.origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes())
     };
@@ -92,7 +92,7 @@ pub(crate) fn cors(app: Arc<App>) -> CorsLayer {
 }
 
 /// Where no origin is listed, nothing is said of them.
-pub(crate) async fn of_pages(cors: CorsLayer, settings: &Settings, request: Request, next: Next) -> Response {
+pub(crate) async fn of_pages(app: &Arc<App>, settings: &Settings, request: Request, next: Next) -> Response {
     if settings.entrance.origins.is_empty() {
         return unless_it_panics(next, request).await;
     }
@@ -100,7 +100,7 @@ pub(crate) async fn of_pages(cors: CorsLayer, settings: &Settings, request: Requ
         let next = next.clone();
         async move { Ok::<_, Infallible>(unless_it_panics(next, request).await) }
     });
-    cors.layer(next).oneshot(request).await.unwrap_or_else(|never| match never {})
+    cors(Arc::clone(app)).layer(next).oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 /// A bug in one handler is one request's failure.

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use portcullis_agent::{RequestId, TraceContext};
-use tower_http::cors::CorsLayer;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -30,11 +29,7 @@ pub(crate) struct Id {
 
 /// Gives the request its id, looks whether it may come in, answers with the id, and writes the access line. One layer for all
 /// of it: every layer is made anew for every request.
-pub(crate) async fn identify(
-    State((app, cors)): State<(Arc<App>, CorsLayer)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let (started, began) = (Instant::now(), SystemTime::now());
     let id = format!("req_{}", Uuid::new_v4().simple());
     let method = request.method().clone();
@@ -49,7 +44,7 @@ pub(crate) async fn identify(
         ApiError::shutting_down().into_response()
     } else {
         match look(&request, &settings) {
-            Ok(()) => of_pages(cors, &settings, request, next).await,
+            Ok(()) => of_pages(&app, &settings, request, next).await,
             Err(refused) => refused.into_response(),
         }
     };

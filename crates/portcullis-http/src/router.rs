@@ -9,7 +9,6 @@ use portcullis_access::Scope;
 
 use crate::app::App;
 use crate::auth::behind;
-use crate::door::cors;
 use crate::error::ApiError;
 use crate::images::{plugin_routes, routes as images};
 use crate::once::once;
@@ -75,5 +74,5 @@ pub(crate) fn router(app: &Arc<App>, pages: Option<Router>) -> Router {
         .fallback(|| async { ApiError::unknown_url() })
         .method_not_allowed_fallback(|| async { ApiError::wrong_method() })
         // Outermost, so that every answer has an id.
-        .layer(from_fn_with_state((Arc::clone(app), cors(Arc::clone(app))), identify))
+        .layer(from_fn_with_state(Arc::clone(app), identify))
 }
