@@ -188,6 +188,8 @@ async fn litellm(bench: &Bench, upstream: &str) -> anyhow::Result<LiteLlm> {
             ("HOME", dir.path().as_str()),
             ("PATH", "/usr/bin:/bin"),
             ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
+            // It takes a stream of equal pieces for a loop of the model and ends it after a hundred.
+            ("REPEATED_STREAMING_CHUNK_LIMIT", "1000000"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec(),

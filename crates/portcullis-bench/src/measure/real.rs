@@ -1,9 +1,11 @@
 //! The gateway with the real Codex, against driving the same Codex directly.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use camino::Utf8Path;
+use camino_tempfile::Utf8TempDir;
 use portcullis_codex::CodexBinary;
 use portcullis_lab::{Answer, ModelServer};
 
@@ -16,7 +18,11 @@ use crate::report::{Cell, Report, Row, Table, ms, percentile};
 use crate::target::Target;
 use crate::wish::Wish;
 
+/// The question whose answers the goals are about.
+const AT_ONCE: &str = "20 deltas at once";
+
 /// What a level of streams found, for the gateway and for the app-server.
+#[derive(Default)]
 struct Found {
     streams: usize,
     gateway: Load,
@@ -24,6 +30,11 @@ struct Found {
     /// Of the gateway alone, of its workers, and of the app-server that is driven directly.
     cpu: [Duration; 3],
 }
+
+/// Turns of one app-server and of the next one, started alike, differ by 2 ms at the median: one of each says little.
+const PAIRS: usize = 6;
+/// A new app-server's first turns are slow.
+pub(super) const WARM_UP: u64 = 10;
 
 pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let codex = CodexBinary::find(&bench.options.codex).await?;
@@ -44,77 +55,95 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
         dir: None,
         descriptors: None,
     };
-    let gateway = Gateway::start(&setup).await?;
-    let dir = camino_tempfile::tempdir()?;
-    copy_home(&gateway.worker_home()?, dir.path())?;
-    let direct = Direct::start(&codex.path, dir.path()).await?;
-    let pair = Pair {
-        gateway: &gateway,
-        through: Target::Http(gateway.address.clone()),
-        straight: Target::Pipes(direct.clone()),
-        pid: direct.pid,
-    };
-
     let burst = Question { wish: Wish { deltas: 20, ..Wish::default() }, stream: true };
     let slow = Question {
         wish: Wish { deltas: 50, every: Duration::from_millis(20), ..Wish::default() },
         stream: true,
     };
-    let mut rows = Vec::new();
-    for (what, question, levels) in
-        [("20 deltas at once", burst, [1, 8, 64]), ("50 deltas in 1 s", slow, [1, 8, 32])]
-    {
-        for streams in levels {
-            let found = pair.compare(bench, question, streams).await?;
-            found.goals(what, report);
-            rows.extend(found.rows(what));
+    let levels = [(AT_ONCE, burst, [1, 8, 64]), ("50 deltas in 1 s", slow, [1, 8, 32])]
+        .map(|(what, question, levels)| levels.map(|streams| (what, question, streams)))
+        .concat();
+    let mut found: Vec<Found> =
+        levels.iter().map(|&(_, _, streams)| Found { streams, ..Found::default() }).collect();
+    for number in 0..bench.pick(PAIRS, 2) {
+        let pair = Pair::start(&setup).await?;
+        for who in [&pair.through, &pair.straight] {
+            closed(who, burst, 1, Duration::from_mins(1), WARM_UP).await?;
         }
+        for (&(_, question, streams), found) in levels.iter().zip(&mut found) {
+            pair.compare(bench, question, streams, number % 2 == 0, found).await?;
+        }
+        pair.stop().await;
     }
-    direct.stop().await;
-    gateway.stop().await;
     model.shutdown().await;
+    let mut rows = Vec::new();
+    for ((what, ..), found) in levels.into_iter().zip(found) {
+        found.goals(what, report);
+        rows.extend(found.rows(what));
+    }
     let about = format!(
-        "Codex {} with the same configuration behind both, and the same scripted model behind it. One turn on a thread of its own for each answer.",
-        codex.version
+        "Codex {} with the same configuration behind both, and the same scripted model behind it. One turn on a thread of its own for each answer. {} of each kind, one pair after the other, because two app-servers that were started alike differ.",
+        codex.version,
+        bench.pick(PAIRS, 2)
     );
     report.tables.push(Table { title: "With the real Codex", about, rows });
     Ok(())
 }
 
-/// The gateway and the app-server beside it.
-struct Pair<'a> {
-    gateway: &'a Gateway,
+/// A gateway, and an app-server beside it that is driven directly.
+struct Pair {
+    gateway: Gateway,
+    direct: Arc<Direct>,
     through: Target,
     straight: Target,
-    pid: u32,
+    _home: Utf8TempDir,
 }
 
-impl Pair<'_> {
-    async fn compare(&self, bench: &Bench, question: Question, streams: usize) -> anyhow::Result<Found> {
+impl Pair {
+    async fn start(setup: &Setup<'_>) -> anyhow::Result<Self> {
+        let gateway = Gateway::start(setup).await?;
+        let home = camino_tempfile::tempdir()?;
+        copy_home(&gateway.worker_home()?, home.path())?;
+        let direct = Direct::start(setup.codex, home.path()).await?;
+        let (through, straight) = (Target::Http(gateway.address.clone()), Target::Pipes(Arc::clone(&direct)));
+        Ok(Self { gateway, direct, through, straight, _home: home })
+    }
+
+    async fn stop(self) {
+        self.direct.stop().await;
+        self.gateway.stop().await;
+    }
+
+    /// Both, one after the other.
+    async fn compare(
+        &self,
+        bench: &Bench,
+        question: Question,
+        streams: usize,
+        gateway_first: bool,
+        found: &mut Found,
+    ) -> anyhow::Result<()> {
         let window = bench.pick(Duration::from_secs(3), Duration::from_millis(500));
-        let [mut gateway, mut direct] = [Load::default(), Load::default()];
-        let mut cpu = [Duration::ZERO; 3];
-        for round in 0..bench.pick(6, 2) {
-            for turn in 0..2 {
-                let before = self.spent()?;
-                if (round + turn) % 2 == 0 {
-                    gateway.add(closed(&self.through, question, streams, window, u64::MAX).await?);
-                } else {
-                    direct.add(closed(&self.straight, question, streams, window, u64::MAX).await?);
-                }
-                for (sum, (after, before)) in cpu.iter_mut().zip(self.spent()?.into_iter().zip(before)) {
-                    *sum += after.saturating_sub(before);
-                }
+        for is_gateway in [gateway_first, !gateway_first] {
+            let before = self.spent()?;
+            let (who, load) = if is_gateway {
+                (&self.through, &mut found.gateway)
+            } else {
+                (&self.straight, &mut found.direct)
+            };
+            load.add(closed(who, question, streams, window, u64::MAX).await?);
+            for (sum, (after, before)) in found.cpu.iter_mut().zip(self.spent()?.into_iter().zip(before)) {
+                *sum += after.saturating_sub(before);
             }
         }
-        Ok(Found { streams, gateway, direct, cpu })
+        Ok(())
     }
 
     fn spent(&self) -> anyhow::Result<[Duration; 3]> {
         // A worker that has just been replaced is not counted.
         let workers =
             proc::descendants(self.gateway.pid).into_iter().filter_map(|pid| proc::cpu(pid).ok()).sum();
-        Ok([proc::cpu(self.gateway.pid)?, workers, proc::cpu(self.pid)?])
+        Ok([proc::cpu(self.gateway.pid)?, workers, proc::cpu(self.direct.pid)?])
     }
 }
 
@@ -148,7 +177,7 @@ impl Found {
             let at = |load: &Load| percentile(&firsts(load), per_mille).as_secs_f64() * 1e3;
             at(&self.gateway) - at(&self.direct)
         };
-        let at_once = what == "20 deltas at once";
+        let at_once = what == AT_ONCE;
         match self.streams {
             1 if at_once => {
                 let p50 = extra(500);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Bench;
+use super::{Bench, KEY, STOP};
 use crate::direct::Direct;
 use crate::load::{Load, Question, open};
 use crate::proc;
@@ -18,9 +18,14 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
     let gateway = bench.gateway_with_fake(1024).await?;
     let home = camino_tempfile::tempdir()?;
     let direct = Direct::start(&bench.fake, home.path()).await?;
+    let (mut upstream, behind) = bench.server(&["upstream"]).await?;
+    let socket = behind.socket.to_string();
+    let (mut proxy, before) = bench.server(&["passthrough", "--upstream", &socket, "--key", KEY]).await?;
     let contenders = [
         ("gateway", Target::Http(gateway.address.clone()), gateway.pid),
         ("app-server directly", Target::Pipes(direct.clone()), direct.pid),
+        ("passthrough", Target::Http(before), proxy.pid()),
+        ("chat server directly", Target::Http(behind), upstream.pid()),
     ];
     let window = bench.pick(Duration::from_secs(5), Duration::from_millis(500));
     let mut rows = Vec::new();
@@ -29,11 +34,11 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
         ("stream, 1 delta", Question { wish: Wish::default(), stream: true }),
     ];
     for (what, question) in questions {
-        let mut loads = [Load::default(), Load::default()];
-        let mut spent = [Duration::ZERO; 2];
+        let mut loads: [Load; 4] = Default::default();
+        let mut spent = [Duration::ZERO; 4];
         for round in 0..bench.pick(6, 2) {
-            for turn in 0..2 {
-                let at = (round + turn) % 2;
+            for turn in 0..contenders.len() {
+                let at = (round + turn) % contenders.len();
                 let before = proc::cpu(contenders[at].2)?;
                 loads[at].add(open(&contenders[at].1, question, PER_SECOND, window, ASKERS).await?);
                 spent[at] += proc::cpu(contenders[at].2)?.saturating_sub(before);
@@ -65,10 +70,13 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
         }
     }
     direct.stop().await;
+    proxy.stop(STOP).await;
+    upstream.stop(STOP).await;
     gateway.stop().await;
     let about = format!(
         "{PER_SECOND} requests a second, evenly, whether or not earlier ones are answered; times count from when a request was due. \
-         The scripted app-server is behind both."
+         Behind the gateway is the scripted app-server, behind the passthrough a scripted chat server: what the passthrough adds is \
+         what one more process costs here. CPU is that of the process alone."
     );
     report.tables.push(Table { title: "A steady load", about, rows });
     Ok(())
