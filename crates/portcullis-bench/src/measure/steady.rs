@@ -36,7 +36,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
     for (what, question) in questions {
         let mut loads: [Load; 4] = Default::default();
         let mut spent = [Duration::ZERO; 4];
-        for round in 0..bench.pick(6, 2) {
+        for round in 0..bench.pick(4, 2) {
             for turn in 0..contenders.len() {
                 let at = (round + turn) % contenders.len();
                 let before = proc::cpu(contenders[at].2)?;
