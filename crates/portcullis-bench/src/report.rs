@@ -104,7 +104,7 @@ impl Report {
             ""
         };
         format!(
-            "{date}, commit {commit}, {processors} × {name}.{kind}\n\nAll parts share the machine: the gateway, what stands behind it, and who asks.\nRatios between rows of one table are what counts.\n"
+            "{date}, commit {commit}, {processors} × {name}.{kind}\n\nAll parts share the machine: the gateway, what stands behind it, and who asks.\nRatios between rows of one table are what counts. [Why goals are missed](../design/speed.md).\n"
         )
     }
 
