@@ -38,11 +38,13 @@ impl Hand<'_> {
         let began = Instant::now();
         Ok(match act {
             Act::Kill(number) => {
-                let Some(pid) = self.worker(number).into_iter().next_back() else {
+                let processes = self.worker(number);
+                let Some(pid) = processes.last() else {
                     return Ok(format!("no worker {number} to kill: it is being started"));
                 };
-                send(pid, Signal::KILL);
-                let ready = if self.replaced(number, pid).await { "all ready" } else { "not all ready" };
+                send(*pid, Signal::KILL);
+                let ready =
+                    if self.replaced(number, &processes).await { "all ready" } else { "not all ready" };
                 format!("killed worker {number}; {ready} again after {} ms", began.elapsed().as_millis())
             }
             Act::Stop(victims, time) => {
@@ -91,10 +93,15 @@ impl Hand<'_> {
             .collect()
     }
 
-    /// Waits until a worker has another process and all are ready.
-    async fn replaced(&self, number: usize, pid: u32) -> bool {
+    /// Waits until a worker has other processes and all are ready. Not until its old ones are gone only: the gateway may
+    /// not have seen that yet, and says that all are ready.
+    async fn replaced(&self, number: usize, old: &[u32]) -> bool {
         let until = Instant::now() + READY;
-        while self.worker(number).contains(&pid) && Instant::now() < until {
+        while Instant::now() < until {
+            let now = self.worker(number);
+            if !now.is_empty() && !now.iter().any(|pid| old.contains(pid)) {
+                break;
+            }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.gateway.whole(READY).await
