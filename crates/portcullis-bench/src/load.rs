@@ -82,6 +82,13 @@ pub(crate) async fn closed(
     Ok(all)
 }
 
+/// A new app-server's first turns are slow: asks a few questions whose answers do not count.
+pub(crate) async fn warm_up(target: &Target, question: Question) -> anyhow::Result<()> {
+    let load = closed(target, question, 1, Duration::from_mins(1), 10).await?;
+    anyhow::ensure!(load.failed == 0, "a first turn failed");
+    Ok(())
+}
+
 /// Questions at a fixed pace, whether or not earlier askers are answered. Times count from when a question was due, so
 /// that a server which stalls can not hide it by slowing down who asks.
 pub(crate) async fn open(

@@ -102,6 +102,14 @@ impl Bench {
         .await
     }
 
+    /// A plain proxy before the scripted chat server.
+    async fn passthrough(&self) -> anyhow::Result<Passthrough> {
+        let (upstream, behind) = self.server(&["upstream"]).await?;
+        let socket = behind.socket.to_string();
+        let (proxy, before) = self.server(&["passthrough", "--upstream", &socket, "--key", KEY]).await?;
+        Ok(Passthrough { upstream, behind, proxy, before })
+    }
+
     /// A server of this program; the first line that it prints is its address.
     async fn server(&self, args: &[&str]) -> anyhow::Result<(Process, Address)> {
         let mut process = Process::spawn(&Launch {
@@ -115,6 +123,21 @@ impl Bench {
         tokio::time::timeout(START, BufReader::new(stdout).read_line(&mut line)).await??;
         let socket = line.trim().parse().context("the server did not say where it listens")?;
         Ok((process, Address { socket, key: KEY.to_owned(), model: "gpt-5.5" }))
+    }
+}
+
+/// A plain proxy, and the chat server behind it.
+struct Passthrough {
+    upstream: Process,
+    behind: Address,
+    proxy: Process,
+    before: Address,
+}
+
+impl Passthrough {
+    async fn stop(mut self) {
+        self.proxy.stop(STOP).await;
+        self.upstream.stop(STOP).await;
     }
 }
 

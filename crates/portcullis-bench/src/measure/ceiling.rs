@@ -32,10 +32,8 @@ const MOST_OF_LITELLM: usize = 16_000;
 
 pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let gateway = bench.gateway_with_fake(1024).await?;
-    let (mut upstream, behind) = bench.server(&["upstream"]).await?;
-    let socket = behind.socket.to_string();
-    let (mut proxy, before) = bench.server(&["passthrough", "--upstream", &socket, "--key", KEY]).await?;
-    let litellm = litellm(bench, &socket).await;
+    let plain = bench.passthrough().await?;
+    let litellm = litellm(bench, &plain.behind.socket.to_string()).await;
     let mut contenders = vec![
         Contender {
             name: "gateway",
@@ -43,7 +41,12 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
             pid: gateway.pid,
             most: usize::MAX,
         },
-        Contender { name: "passthrough", target: Target::Http(before), pid: proxy.pid(), most: usize::MAX },
+        Contender {
+            name: "passthrough",
+            target: Target::Http(plain.before.clone()),
+            pid: plain.proxy.pid(),
+            most: usize::MAX,
+        },
     ];
     let not_measured = match &litellm {
         Ok(LiteLlm { process, address, .. }) => {
@@ -80,8 +83,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
     if let Ok(LiteLlm { mut process, .. }) = litellm {
         process.stop(STOP).await;
     }
-    proxy.stop(STOP).await;
-    upstream.stop(STOP).await;
+    plain.stop().await;
     gateway.stop().await;
     Ok(())
 }

@@ -7,9 +7,8 @@ use portcullis_codex::CodexBinary;
 use portcullis_lab::{Answer, ModelServer};
 
 use super::Bench;
-use super::real::WARM_UP;
 use crate::gateway::{Gateway, Setup};
-use crate::load::{Load, Question, closed};
+use crate::load::{Load, Question, closed, warm_up};
 use crate::report::{Cell, Report, Table, ms, percentile};
 use crate::target::Target;
 use crate::wish::Wish;
@@ -47,7 +46,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
             let gateway = Gateway::start(&setup(levels[which])).await?;
             ready[which].push(gateway.ready_after);
             let target = Target::Http(gateway.address.clone());
-            closed(&target, question, 1, Duration::from_mins(1), WARM_UP).await?;
+            warm_up(&target, question).await?;
             loads[which].add(closed(&target, question, 1, window, u64::MAX).await?);
             gateway.stop().await;
         }

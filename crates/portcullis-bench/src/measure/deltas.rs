@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bench, KEY, STOP};
+use super::Bench;
 use crate::load::{Question, closed};
 use crate::proc;
 use crate::report::{Cell, Report, Table, ms, percentile};
@@ -15,15 +15,13 @@ const STALL: Duration = Duration::from_millis(40);
 
 pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let gateway = bench.gateway_with_fake(1024).await?;
-    let (mut upstream, behind) = bench.server(&["upstream"]).await?;
-    let socket = behind.socket.to_string();
-    let (mut proxy, before) = bench.server(&["passthrough", "--upstream", &socket, "--key", KEY]).await?;
+    let plain = bench.passthrough().await?;
     let home = camino_tempfile::tempdir()?;
     let direct = crate::direct::Direct::start(&bench.fake, home.path()).await?;
     let contenders = [
         ("gateway", Target::Http(gateway.address.clone()), gateway.pid),
         ("app-server directly", Target::Pipes(direct.clone()), direct.pid),
-        ("passthrough", Target::Http(before), proxy.pid()),
+        ("passthrough", Target::Http(plain.before.clone()), plain.proxy.pid()),
     ];
     let wish = Wish { deltas: bench.pick(250, 25), every: EVERY, stamp: true, ..Wish::default() };
     let question = Question { wish, stream: true };
@@ -53,8 +51,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
     }
     report.goal("stalls of 40 ms, one stream", "none", stalls.to_string(), stalls == 0);
     direct.stop().await;
-    proxy.stop(STOP).await;
-    upstream.stop(STOP).await;
+    plain.stop().await;
     gateway.stop().await;
     let about = "Every delta says when it was written, and is looked at when the client reads it. One every 20 ms in each stream, all streams in step.".to_owned();
     report.tables.push(Table { title: "Deltas under way", about, rows });

@@ -12,7 +12,7 @@ use portcullis_lab::{Answer, ModelServer};
 use super::Bench;
 use crate::direct::Direct;
 use crate::gateway::{Gateway, Setup};
-use crate::load::{Load, Question, closed};
+use crate::load::{Load, Question, closed, warm_up};
 use crate::proc;
 use crate::report::{Cell, Report, Row, Table, ms, percentile};
 use crate::target::Target;
@@ -20,6 +20,9 @@ use crate::wish::Wish;
 
 /// The question whose answers the goals are about.
 const AT_ONCE: &str = "20 deltas at once";
+/// Turns of one app-server and of the next one, started alike, differ by more than a millisecond at the median: one of each says
+/// little.
+const PAIRS: usize = 6;
 
 /// What a level of streams found, for the gateway and for the app-server.
 #[derive(Default)]
@@ -30,11 +33,6 @@ struct Found {
     /// Of the gateway alone, of its workers, and of the app-server that is driven directly.
     cpu: [Duration; 3],
 }
-
-/// Turns of one app-server and of the next one, started alike, differ by 2 ms at the median: one of each says little.
-const PAIRS: usize = 6;
-/// A new app-server's first turns are slow.
-pub(super) const WARM_UP: u64 = 10;
 
 pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let codex = CodexBinary::find(&bench.options.codex).await?;
@@ -68,7 +66,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
     for number in 0..bench.pick(PAIRS, 2) {
         let pair = Pair::start(&setup).await?;
         for who in [&pair.through, &pair.straight] {
-            closed(who, burst, 1, Duration::from_mins(1), WARM_UP).await?;
+            warm_up(who, burst).await?;
         }
         for (&(_, question, streams), found) in levels.iter().zip(&mut found) {
             pair.compare(bench, question, streams, number % 2 == 0, found).await?;

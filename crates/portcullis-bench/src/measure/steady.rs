@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bench, KEY, STOP};
+use super::Bench;
 use crate::direct::Direct;
 use crate::load::{Load, Question, open};
 use crate::proc;
@@ -18,14 +18,12 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
     let gateway = bench.gateway_with_fake(1024).await?;
     let home = camino_tempfile::tempdir()?;
     let direct = Direct::start(&bench.fake, home.path()).await?;
-    let (mut upstream, behind) = bench.server(&["upstream"]).await?;
-    let socket = behind.socket.to_string();
-    let (mut proxy, before) = bench.server(&["passthrough", "--upstream", &socket, "--key", KEY]).await?;
+    let plain = bench.passthrough().await?;
     let contenders = [
         ("gateway", Target::Http(gateway.address.clone()), gateway.pid),
         ("app-server directly", Target::Pipes(direct.clone()), direct.pid),
-        ("passthrough", Target::Http(before), proxy.pid()),
-        ("chat server directly", Target::Http(behind), upstream.pid()),
+        ("passthrough", Target::Http(plain.before.clone()), plain.proxy.pid()),
+        ("chat server directly", Target::Http(plain.behind.clone()), plain.upstream.pid()),
     ];
     let window = bench.pick(Duration::from_secs(5), Duration::from_millis(500));
     let mut rows = Vec::new();
@@ -70,8 +68,7 @@ pub(super) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Resul
         }
     }
     direct.stop().await;
-    proxy.stop(STOP).await;
-    upstream.stop(STOP).await;
+    plain.stop().await;
     gateway.stop().await;
     let about = format!(
         "{PER_SECOND} requests a second, evenly, whether or not earlier ones are answered; times count from when a request was due. \
